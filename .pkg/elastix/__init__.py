@@ -1,0 +1,1 @@
+"""Elastix: a hardware-software co-design compiler from PyTorch models to processors."""
