@@ -1,0 +1,49 @@
+"""An output folder that is there whole or not at all."""
+
+import errno
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from elastix.compiler.errors import ElastixError
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def new_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to fill, beside `out`, that becomes `out` when the block ends well and vanishes when it does not.
+
+    Raises ElastixError when `out` exists (unless `overwrite`), its parent does not, or the disk fills up. A polite kill
+    (SIGTERM) counts as an interrupt.
+    """
+    if out.exists() and not overwrite:
+        raise ElastixError(f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite")
+    if not out.resolve().parent.is_dir():
+        raise ElastixError(f"there is no folder {out.resolve().parent}", wanted="the parent of the output folder", do="create it first")
+    staging: Path | None = None
+    previous = signal.signal(signal.SIGTERM, _stop)
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.resolve().parent))
+        staging.chmod(0o755)
+        yield staging
+        if out.exists():
+            shutil.rmtree(out)
+        staging.rename(out)
+        staging = None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ElastixError(f"the disk of {out} is full", wanted="room for the weights and the RTL", do="free some, or give another -o") from error
+        if error.errno in (errno.EACCES, errno.EROFS):
+            raise ElastixError(f"cannot write beside {out}: {error.strerror}", do="give another -o") from error
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,88 @@
+"""Text to token ids and back, from the files that a compiled model carries; needs neither torch nor transformers."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from elastix.compiler.errors import ElastixError
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class TextCodec:
+    """A tokenizer with its chat template, both as Hugging Face stores them."""
+
+    tokenizer: Tokenizer
+    config: dict[str, Any]
+    chat_template: str | None
+
+    @property
+    def end_of_text(self) -> frozenset[int]:
+        """Ids that end an answer."""
+        ids = (self.tokenizer.token_to_id(name) for name in (self._token("eos_token"),) if name)
+        return frozenset(i for i in ids if i is not None)
+
+    def encode(self, prompt: str, *, raw: bool = False) -> list[int]:
+        """Ids of a prompt: in the model's chat template if it has one (unless `raw`), else with its start token."""
+        if self.chat_template is not None and not raw:
+            return self.tokenizer.encode(self._chat(prompt), add_special_tokens=False).ids
+        ids = self.tokenizer.encode(prompt, add_special_tokens=False).ids if prompt else []
+        start = self.tokenizer.token_to_id(self._token("bos_token") or "")
+        wants_start = start is not None and (self.config.get("add_bos_token", False) or not ids)
+        return [start, *ids] if wants_start and ids[:1] != [start] else ids
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of ids, special tokens left out."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    def _token(self, name: str) -> str | None:
+        token = self.config.get(name)
+        return token.get("content") if isinstance(token, dict) else token  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+
+    def _chat(self, prompt: str) -> str:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["strftime_now"] = lambda form: date.today().strftime(form)  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType, reportUnknownArgumentType]
+        template = environment.from_string(self.chat_template or "")
+        names = {name: self._token(name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
+        return template.render(messages=[{"role": "user", "content": prompt}], add_generation_prompt=True, **names)
+
+
+def load(folder: Path) -> TextCodec:
+    """The tokenizer of a folder; raises ElastixError if its files are missing or unreadable."""
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        raise ElastixError(
+            f"no tokenizer.json in {folder}",
+            wanted="a Hugging Face tokenizer beside the model",
+            do="give token ids with --ids instead of --prompt",
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+        config_path = folder / "tokenizer_config.json"
+        config = json.loads(config_path.read_text()) if config_path.exists() else {}
+    except Exception as error:  # the library raises bare Exception on a bad file
+        raise ElastixError(f"{path} is not a tokenizer: {error}", do="compile the model again") from error
+    template_path = folder / "chat_template.jinja"
+    template = template_path.read_text() if template_path.exists() else config.get("chat_template")
+    return TextCodec(tokenizer, config, template)
+
+
+def save(model: Path, folder: Path) -> bool:
+    """Copy a model's tokenizer into `folder`, out of its own files or its GGUF file; False if it has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if model.is_dir():
+        found = [name for name in FILES if (model / name).exists()]
+        for name in found:
+            (folder / name).write_bytes((model / name).read_bytes())
+        return "tokenizer.json" in found
+    from transformers import AutoTokenizer  # seconds to import; only GGUF files need it
+
+    tokenizer = AutoTokenizer.from_pretrained(str(model.parent), gguf_file=model.name)
+    tokenizer.save_pretrained(str(folder))
+    return True

@@ -1,0 +1,51 @@
+"""`elastix compile MODEL -o OUT`: a model in, a processor with its weights, program and host code out."""
+
+import argparse
+import json
+from pathlib import Path
+
+from elastix.compiler.stages import Stages, peak_memory_bytes
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options; defaults are those of `CompileOptions`."""
+    result = argparse.ArgumentParser(prog="elastix compile", description=__doc__)
+    result.add_argument("model", type=Path, help="a Hugging Face folder (config.json, safetensors), a .gguf or an .onnx file")
+    result.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder to make")
+    precision = result.add_mutually_exclusive_group()
+    precision.add_argument("--bits", type=int, metavar="N", help="bits of every weight, 1 to 8 (default 8)")
+    precision.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file (YAML): precision of each layer")
+    result.add_argument("--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)")
+    result.add_argument("--max-context", type=int, default=512, metavar="T", help="tokens that the cache holds (default 512)")
+    result.add_argument("--beat", type=int, default=256, metavar="D", help="bits the engine takes a cycle and channel: 64, 128, 256 or 512 (default 256)")
+    result.add_argument("--lanes", type=int, default=1, metavar="M", help="tokens that share one pass over the weights (default 1)")
+    result.add_argument("--channels", type=int, default=1, metavar="C", help="memory channels, each with an engine (default 1)")
+    result.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    result.add_argument("--json", action="store_true", help="figures for scripts on standard output; no bars")
+    return result
+
+
+def command(argv: list[str]) -> int:
+    """Compile; the new folder's summary goes to standard output, the table of stages to standard error."""
+    arguments = parser().parse_args(argv)
+    from elastix.compiler.options import CompileOptions
+    from elastix.compiler.pipeline import compile_model
+
+    options = CompileOptions(
+        bits=arguments.bits or 8,
+        plan=arguments.precision,
+        activation_bits=arguments.activation_bits,
+        max_context=arguments.max_context,
+        beat=arguments.beat,
+        lanes=arguments.lanes,
+        channels=arguments.channels,
+    )
+    stages = Stages(show=not arguments.json)
+    summary = compile_model(arguments.model, arguments.output, options, stages, overwrite=arguments.overwrite)
+    if arguments.json:
+        print(json.dumps({**summary, "seconds": stages.seconds, "peak_memory_bytes": peak_memory_bytes()}))
+        return 0
+    stages.print_table()
+    print(f"{arguments.output}: {summary['layers']} layers on the processor, {summary['bits_per_weight']:.3f} bits a weight, "
+          f"{summary['bytes_per_token'] / 1e6:.1f} MB read a token, peak memory {peak_memory_bytes() / 1e9:.2f} GB")  # fmt: skip
+    return 0
