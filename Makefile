@@ -33,10 +33,11 @@ $(BIN)/python:
 $(INSTALLED): pyproject.toml | $(BIN)/python
 	@command -v $${CXX:-c++} > /dev/null \
 	    || { echo "found no C++ compiler ($${CXX:-c++}); wanted one that knows C++20; install g++ or clang++, or set CXX" >&2; exit 1; }
+	@echo 'installing Elastix and what it needs into $(VENV): about two minutes'
 	@$(BIN)/pip install -q '$(TORCH)' 2> /dev/null || $(BIN)/pip install -q --index-url $(TORCH_INDEX) '$(TORCH)' \
 	    || { echo 'found no CPU build $(TORCH); wanted it from the configured index or $(TORCH_INDEX); say `make TORCH=torch==2.13.0 …` for another build' >&2; exit 1; }
 	$(BIN)/pip install -q 'scikit-build-core>=1.1,<2' 'nanobind>=3.1,<4' cmake ninja
-	$(BIN)/pip install -q --no-build-isolation -e '.[test]'
+	$(BIN)/pip install -qq --no-build-isolation -e '.[test]'
 	@touch $@ $(BUILT)
 
 # The editable install of INSTALLED builds the runtime too; this is the quicker way after a change of the C++ alone.
