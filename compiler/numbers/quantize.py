@@ -1,0 +1,241 @@
+"""Float weights to codes, group scales, row scales and zero points of least squared error.
+
+Per group, first the step δ in floating point: a few clippings of its range, each with the step that least squares gives
+for the codes it leads to, δ* = Σuz/Σz² (z = q − c/2). Then the row scale: a bf16 just large enough that every s fits.
+Then s itself, and c where it is free, on the actual integer grid: the neighbours of δ*/rowscale are tried and the one
+of least error stays. Rows are scaled by a power of two first, so tiny and huge ones lose nothing.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.numbers.formats import Format, Geometry
+from elastix.compiler.numbers.fp32 import Flags, flush, from_bf16
+from elastix.compiler.numbers.oracle import weight_values
+from elastix.compiler.numbers.pack import QuantizedRows
+
+F32 = NDArray[np.float32]
+CHUNK: Final = 1 << 15
+"""Weights quantized at a time: three fp32 arrays of this size stay in a core's L2 cache."""
+CLIPPINGS: Final[dict[int, tuple[float, ...]]] = {
+    8: (1.0, 0.96),
+    7: (1.0, 0.95),
+    6: (1.0, 0.95, 0.9),
+    5: (1.0, 0.94, 0.88, 0.82),
+    4: (1.0, 0.93, 0.86, 0.79, 0.72),
+    3: (1.0, 0.9, 0.8, 0.7, 0.6, 0.5),
+    2: (1.0, 0.87, 0.75, 0.63, 0.52, 0.42, 0.32),
+    1: (1.0, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2),
+}
+"""Parts of a group's range that the codes are tried on, per bits; fewer bits gain more from clipping."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Rows with what they lost: `error` = Σ(w − ŵ)², `energy` = Σw², both in units of the tensor's own squares."""
+
+    rows: QuantizedRows
+    error: float
+    energy: float
+
+
+@dataclass
+class _Part:
+    """Equally long groups of a chunk: u [rows, groups, n], scaled rows; step, c and s [rows, groups] once found."""
+
+    columns: slice
+    u: F32
+    step: F32
+    c: F32
+    s: F32
+
+
+def _parts(u: F32, form: Format) -> list[_Part]:
+    """Full groups, and the short last one if there is one."""
+    n, k = u.shape
+    full = k // form.group * form.group
+    parts: list[_Part] = []
+    for start, stop, size in ((0, full, form.group), (full, k, k - full)):
+        if stop > start:
+            piece = np.ascontiguousarray(u[:, start:stop]).reshape(n, -1, size)
+            empty = np.zeros(piece.shape[:2], np.float32)
+            parts.append(_Part(slice(start, stop), piece, empty, np.full_like(empty, form.c), empty.copy()))
+    return parts
+
+
+def _codes(u: F32, step: F32, c: F32, top: int) -> F32:
+    """q = clamp(RNE(u/δ + c/2), 0, 2^b − 1); a step of 0 gives code 0."""
+    inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
+    q = u * inverse[..., None]
+    q += (0.5 * c)[..., None]
+    np.rint(q, out=q)
+    np.maximum(q, 0, out=q)
+    np.minimum(q, top, out=q)
+    return q
+
+
+def _dot(a: F32, b: F32) -> F32:
+    return np.einsum("rgk,rgk->rg", a, b)
+
+
+def _error(u: F32, step: F32, c: F32, top: int) -> F32:
+    """Σ(u − δ·z)² of each group."""
+    z = _codes(u, step, c, top)
+    z -= (0.5 * c)[..., None]
+    z *= step[..., None]
+    z -= u
+    return _dot(z, z)
+
+
+def _centre(low: F32, high: F32, step: F32, form: Format) -> F32:
+    """The c of asymmetric groups that puts their range's middle on the codes' middle; even when b = 8 (C1)."""
+    zero = 0.5 * ((1 << form.bits) - 1) - 0.5 * np.divide(low + high, step, out=np.zeros_like(step), where=step > 0)
+    return _allowed(np.rint(zero) * 2 if form.bits == 8 else np.rint(2 * zero), form)
+
+
+def _allowed(c: F32, form: Format) -> F32:
+    top = (2 << form.bits) - (2 if form.bits == 8 else 1)
+    return np.clip(c, 0, top).astype(np.float32)
+
+
+def _find_steps(part: _Part, form: Format) -> None:
+    """Step (and c) of each group in floating point: the clipping that leaves the least squared error."""
+    u, top = part.u, (1 << form.bits) - 1
+    low, high = np.minimum(u.min(axis=2), 0), np.maximum(u.max(axis=2), 0)
+    half = 0.5 * form.c
+    if form.zero == "asymmetric":
+        widest = (high - low) / top
+    else:
+        widest = np.maximum(high / max(top - half, 0.5), -low / half).astype(np.float32)
+    best = np.full_like(widest, -1.0)
+    for clipping in CLIPPINGS[form.bits]:
+        step = (widest * np.float32(clipping)).astype(np.float32)
+        c = _centre(low, high, step, form) if form.zero == "asymmetric" else np.full_like(step, form.c)
+        z = _codes(u, step, c, top)
+        z -= (0.5 * c)[..., None]
+        a, b = _dot(u, z), _dot(z, z)
+        fitted = np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+        gain = a * fitted
+        better = (gain > best) & (fitted > 0)
+        np.copyto(best, gain, where=better)
+        np.copyto(part.step, fitted, where=better)
+        np.copyto(part.c, c, where=better)
+
+
+def _fit_scales(part: _Part, rowscale: F32, form: Format) -> None:
+    """s (and c) of each group on the integer grid: the best of the neighbours of δ/rowscale."""
+    top, scale = (1 << form.bits) - 1, rowscale[:, None]
+    middle = np.rint(np.divide(part.step, scale, out=np.zeros_like(part.step), where=scale > 0))
+    found_c, best = part.c.copy(), np.full_like(part.step, np.inf)
+    moves = [(-1, 0), (0, 0), (1, 0)]
+    if form.zero == "asymmetric":
+        one = 2 if form.bits == 8 else 1
+        moves += [(0, -one), (0, one)]
+    for ds, dc in moves:
+        s = np.clip(middle + ds, 0, form.scale_maximum)
+        c = found_c if dc == 0 else _allowed(found_c + dc, form)
+        error = _error(part.u, s * scale, c, top)
+        better = error < best
+        np.copyto(best, error, where=better)
+        np.copyto(part.s, s, where=better)
+        np.copyto(part.c, c, where=better)
+
+
+def _row_exponents(w: F32) -> NDArray[np.int32]:
+    """k of each row such that w·2^−k lies within ±4 and 2^−k is a normal fp32."""
+    largest = np.abs(w).max(axis=1, initial=0.0)
+    exponents = ((largest.view(np.uint32) >> 23) & 0xFF).astype(np.int32) - 127
+    return np.clip(exponents, -126, 126)
+
+
+def _bf16_above(x: F32) -> F32:
+    """The least bf16 not below x ≥ 0."""
+    bits = x.view(np.uint32)
+    return (((bits + np.uint32(0xFFFF)) >> 16) << 16).view(np.float32)
+
+
+def _quantize_chunk(w: F32, form: Format, name: str) -> Quantized:
+    w = np.ascontiguousarray(w, np.float32)
+    if not np.isfinite(w).all():
+        raise ElastixError(f"NaN or infinity among the weights of {name or 'a layer'}", wanted="finite weights")
+    w = flush(w)
+    n, k = w.shape
+    exponents = _row_exponents(w)
+    u = w * np.ldexp(np.float32(1), -exponents)[:, None]
+    parts = _parts(u, form)
+    for part in parts:
+        _find_steps(part, form)
+
+    # The stored row scale is halved and must be normal, so in units of u it is at least 2^(−125 − k).
+    wanted = np.max([part.step.max(axis=1) for part in parts], axis=0) / np.float32(form.scale_maximum)
+    least = np.ldexp(np.float32(1), np.maximum(-125 - exponents, -126))
+    rowscale = np.where(wanted > 0, _bf16_above(np.maximum(wanted, least).astype(np.float32)), 0).astype(np.float32)
+
+    codes, error = np.empty((n, k), np.uint8), np.zeros(n)
+    for part in parts:
+        _fit_scales(part, rowscale, form)
+        step = part.s * rowscale[:, None]
+        codes[:, part.columns] = _codes(part.u, step, part.c, (1 << form.bits) - 1).reshape(n, -1)
+        error += _error(part.u, step, part.c, (1 << form.bits) - 1).sum(axis=1, dtype=np.float64)
+    units = np.ldexp(1.0, 2 * exponents)
+    stored = np.ldexp(rowscale, exponents - 1)
+    rows = QuantizedRows(
+        format=form,
+        codes=codes,
+        scales=np.concatenate([part.s for part in parts], axis=1).astype(np.uint8),
+        rowscale=(stored.view(np.uint32) >> 16).astype(np.uint16),
+        zeros=np.concatenate([part.c for part in parts], axis=1).astype(np.uint16) if form.zero == "asymmetric" else None,
+    )
+    energy = np.einsum("rk,rk->r", u, u).astype(np.float64)
+    return Quantized(rows, float((error * units).sum()), float((energy * units).sum()))
+
+
+def quantize_chunks(
+    w: NDArray[np.float32], form: Format, *, name: str = "", multiple: int = 1, threads: int = 2
+) -> Iterator[Quantized]:
+    """A layer [N, K] in chunks of whole rows, in order, each but the last a multiple of `multiple` rows.
+
+    The chunks do not depend on `threads`. Raises ElastixError that names the tensor on NaN or infinity.
+    """
+    if w.ndim != 2 or not w.size:
+        raise ElastixError(f"weights {name} of shape {list(w.shape)}", wanted="two dimensions, neither of them 0")
+    rows = max(CHUNK // w.shape[1] // multiple, 1) * multiple
+    pieces = (w[start : start + rows] for start in range(0, w.shape[0], rows))
+    if threads < 2:
+        yield from (_quantize_chunk(piece, form, name) for piece in pieces)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(_quantize_chunk, piece, form, name) for piece in islice(pieces, 4 * threads)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(_quantize_chunk, piece, form, name) for piece in islice(pieces, 1)]
+
+
+def quantize(w: NDArray[np.float32], form: Format, *, name: str = "", threads: int = 2) -> Quantized:
+    """A whole layer [N, K] at once."""
+    chunks = list(quantize_chunks(w, form, name=name, threads=threads))
+    rows = [chunk.rows for chunk in chunks]
+    zeros = [r.zeros for r in rows if r.zeros is not None]
+    joined = QuantizedRows(
+        form,
+        np.concatenate([r.codes for r in rows]),
+        np.concatenate([r.scales for r in rows]),
+        np.concatenate([r.rowscale for r in rows]),
+        np.concatenate(zeros) if zeros else None,
+    )
+    return Quantized(joined, sum(c.error for c in chunks), sum(c.energy for c in chunks))
+
+
+def dequantize(rows: QuantizedRows) -> NDArray[np.float32]:
+    """The weights that the codes stand for, as C11 has them: [rows, K]."""
+    group = np.arange(rows.columns) // rows.format.group
+    s = rows.scales.astype(np.int64)[:, group]
+    c = np.int64(rows.format.c) if rows.zeros is None else rows.zeros.astype(np.int64)[:, group]
+    return weight_values(rows.codes.astype(np.int64), s, np.broadcast_to(c, s.shape), rows.rowscale, Flags())
