@@ -6,22 +6,25 @@ Then s itself, and c where it is free, on the actual integer grid: the neighbour
 of least error stays. Rows are scaled by a power of two first, so tiny and huge ones lose nothing.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.numbers.formats import Format, Geometry
+from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.fp32 import Flags, flush, from_bf16
 from elastix.compiler.numbers.oracle import weight_values
 from elastix.compiler.numbers.pack import QuantizedRows
 
 F32 = NDArray[np.float32]
+T = TypeVar("T")
+U = TypeVar("U")
 CHUNK: Final = 1 << 15
 """Weights quantized at a time: three fp32 arrays of this size stay in a core's L2 cache."""
 CLIPPINGS: Final[dict[int, tuple[float, ...]]] = {
@@ -161,7 +164,8 @@ def _bf16_above(x: F32) -> F32:
     return (((bits + np.uint32(0xFFFF)) >> 16) << 16).view(np.float32)
 
 
-def _quantize_chunk(w: F32, form: Format, name: str) -> Quantized:
+def quantize_rows(w: NDArray[np.float32], form: Format, *, name: str = "") -> Quantized:
+    """Rows [n, K] of a layer. Raises ElastixError that names the tensor where a weight is NaN or infinite."""
     w = np.ascontiguousarray(w, np.float32)
     if not np.isfinite(w).all():
         raise ElastixError(f"NaN or infinity among the weights of {name or 'a layer'}", wanted="finite weights")
@@ -191,36 +195,42 @@ def _quantize_chunk(w: F32, form: Format, name: str) -> Quantized:
         codes=codes,
         scales=np.concatenate([part.s for part in parts], axis=1).astype(np.uint8),
         rowscale=(stored.view(np.uint32) >> 16).astype(np.uint16),
-        zeros=np.concatenate([part.c for part in parts], axis=1).astype(np.uint16) if form.zero == "asymmetric" else None,
+        zeros=np.concatenate([part.c for part in parts], axis=1).astype(np.uint16)
+        if form.zero == "asymmetric"
+        else None,
     )
     energy = np.einsum("rk,rk->r", u, u).astype(np.float64)
     return Quantized(rows, float((error * units).sum()), float((energy * units).sum()))
 
 
-def quantize_chunks(
-    w: NDArray[np.float32], form: Format, *, name: str = "", multiple: int = 1, threads: int = 2
-) -> Iterator[Quantized]:
-    """A layer [N, K] in chunks of whole rows, in order, each but the last a multiple of `multiple` rows.
+def chunk_rows(shape: tuple[int, ...], name: str, multiple: int = 1) -> list[slice]:
+    """A layer [N, K] as slices of whole rows, each but the last a multiple of `multiple` rows, whatever the threads.
 
-    The chunks do not depend on `threads`. Raises ElastixError that names the tensor on NaN or infinity.
+    Raises ElastixError for a shape that is no layer's.
     """
-    if w.ndim != 2 or not w.size:
-        raise ElastixError(f"weights {name} of shape {list(w.shape)}", wanted="two dimensions, neither of them 0")
-    rows = max(CHUNK // w.shape[1] // multiple, 1) * multiple
-    pieces = (w[start : start + rows] for start in range(0, w.shape[0], rows))
+    if len(shape) != 2 or 0 in shape:
+        raise ElastixError(f"weights {name} of shape {list(shape)}", wanted="two dimensions, neither of them 0")
+    rows = max(CHUNK // shape[1] // multiple, 1) * multiple
+    return [slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows)]
+
+
+def map_in_order(function: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
+    """`map`, on several threads, a bounded number of items ahead; results in the order of the items."""
     if threads < 2:
-        yield from (_quantize_chunk(piece, form, name) for piece in pieces)
+        yield from map(function, items)
         return
+    rest = iter(items)
     with ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(_quantize_chunk, piece, form, name) for piece in islice(pieces, 4 * threads)]
+        waiting = deque(pool.submit(function, item) for item in islice(rest, 4 * threads))
         while waiting:
-            yield waiting.pop(0).result()
-            waiting += [pool.submit(_quantize_chunk, piece, form, name) for piece in islice(pieces, 1)]
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
 
 
 def quantize(w: NDArray[np.float32], form: Format, *, name: str = "", threads: int = 2) -> Quantized:
-    """A whole layer [N, K] at once."""
-    chunks = list(quantize_chunks(w, form, name=name, threads=threads))
+    """A whole layer [N, K] at once; the same result for any number of threads."""
+    slices = chunk_rows(w.shape, name)
+    chunks = list(map_in_order(lambda here: quantize_rows(w[here], form, name=name), slices, threads))
     rows = [chunk.rows for chunk in chunks]
     zeros = [r.zeros for r in rows if r.zeros is not None]
     joined = QuantizedRows(

@@ -1,0 +1,188 @@
+"""`weights.bin`: every quantized layer's segments, then the parameters that host code reads, as one memory image.
+
+First the layout, which needs shapes only; then the bytes, layer by layer, in bounded memory.
+"""
+
+import errno
+import hashlib
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.numbers.formats import SEGMENT_ALIGNMENT, Format, Geometry
+from elastix.compiler.numbers.pack import Bytes, crc_beat, pack_blocks
+from elastix.compiler.numbers.quantize import chunk_rows, map_in_order, quantize_rows
+
+PARAMETER_ALIGNMENT: Final = 64
+Progress = Callable[[float], None]
+"""Called with the number of weights done since the last call."""
+
+
+class Weights(Protocol):
+    """What is needed of a weight store (compiler/importer/store.py)."""
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+    def dtype(self, name: str) -> str: ...
+    def read(self, name: str) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class LayerPlace:
+    """Where a quantized layer's channel 0 begins; the other channels and all sizes follow from its geometry."""
+
+    name: str
+    address: int
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class ParameterPlace:
+    """A host parameter, raw and little endian: floats as fp32, integers and bools as they are."""
+
+    name: str
+    address: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class ImageLayout:
+    """The whole file; `bytes` is a multiple of 4096, gaps are zero."""
+
+    layers: tuple[LayerPlace, ...]
+    parameters: tuple[ParameterPlace, ...]
+    bytes: int
+
+    @property
+    def weights(self) -> int:
+        """Quantized weights in the image."""
+        return sum(place.geometry.rows * place.geometry.columns for place in self.layers)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits moved per quantized weight: headers, padding and CRC beats included."""
+        return 8 * sum(place.geometry.stream_bytes for place in self.layers) / max(self.weights, 1)
+
+
+@dataclass(frozen=True)
+class WrittenImage:
+    """What came of writing: the file's SHA-256 and each layer's Σ(w − ŵ)²/Σw² (0 where all weights are 0)."""
+
+    sha256: str
+    errors: dict[str, float]
+
+
+def _aligned(address: int, alignment: int) -> int:
+    return -(-address // alignment) * alignment
+
+
+def _host_dtype(stored: str) -> str:
+    kinds = {"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
+    return kinds.get(stored, stored if stored.startswith(("int", "uint")) else "float32")
+
+
+def lay_out(
+    layers: Sequence[tuple[str, Format]], parameters: Sequence[str], store: Weights, *, beat: int, channels: int = 1
+) -> ImageLayout:
+    """Addresses of everything, in the order given: layers at multiples of 4096, then parameters at multiples of 64."""
+    names = [name for name, _ in layers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ElastixError(f"{', '.join(twice)} among the layers more than once", wanted="each weight once")
+    places: list[LayerPlace] = []
+    address = 0
+    for name, form in layers:
+        shape = store.shape(name)
+        chunk_rows(shape, name)
+        geometry = Geometry(form, shape[0], shape[1], beat, channels)
+        places.append(LayerPlace(name, address, geometry))
+        address += geometry.total_bytes
+    kept: list[ParameterPlace] = []
+    for name in parameters:
+        place = ParameterPlace(name, address, store.shape(name), _host_dtype(store.dtype(name)))
+        kept.append(place)
+        address = _aligned(address + place.bytes, PARAMETER_ALIGNMENT)
+    return ImageLayout(tuple(places), tuple(kept), _aligned(address, SEGMENT_ALIGNMENT))
+
+
+def _write_layer(file: BinaryIO, place: LayerPlace, w: NDArray[Any], threads: int, progress: Progress) -> float:
+    """One layer's segments; returns its relative squared error."""
+    geometry, channels = place.geometry, place.geometry.channels
+
+    def packed(here: slice) -> tuple[Bytes, float, float]:
+        quantized = quantize_rows(w[here], geometry.format, name=place.name)
+        return pack_blocks(quantized.rows, geometry), quantized.error, quantized.energy
+
+    crcs, written = [0] * channels, [0] * channels
+    starts = [place.address + channel * geometry.channel_stride for channel in range(channels)]
+    error = energy = 0.0
+    # A chunk is a whole number of rounds over the channels, so that its first block is always channel 0's.
+    slices = chunk_rows(w.shape, place.name, geometry.block_rows * channels)
+    for here, (blocks, lost, had) in zip(slices, map_in_order(packed, slices, threads), strict=True):
+        for channel in range(channels):
+            body = np.ascontiguousarray(blocks[channel::channels]).tobytes()
+            crcs[channel] = zlib.crc32(body, crcs[channel])
+            file.seek(starts[channel] + written[channel])
+            file.write(body)
+            written[channel] += len(body)
+        error, energy = error + lost, energy + had
+        progress((here.stop - here.start) * geometry.columns)
+    for channel in range(channels):
+        file.seek(starts[channel] + written[channel])
+        file.write(crc_beat(crcs[channel], geometry))
+    return error / energy if energy else 0.0
+
+
+def _little_endian(values: NDArray[Any], place: ParameterPlace) -> bytes:
+    if values.shape != place.shape:
+        raise ElastixError(f"{place.name} of shape {list(values.shape)}", wanted=f"{list(place.shape)} as laid out")
+    return values.astype(np.dtype(place.dtype).newbyteorder("<")).tobytes()
+
+
+def _no_progress(_done: float) -> None:
+    pass
+
+
+def write_image(
+    path: Path, layout: ImageLayout, store: Weights, *, threads: int = 2, progress: Progress = _no_progress
+) -> WrittenImage:
+    """Quantize, pack and write; `path` is there whole afterwards, or as it was before where anything fails.
+
+    The bytes do not depend on `threads`. Raises ElastixError on NaN or infinity among the weights and on a full disk.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            file.truncate(layout.bytes)
+            errors: dict[str, float] = {}
+            for place in layout.layers:
+                errors[place.name] = _write_layer(file, place, store.read(place.name), threads, progress)
+            for place in layout.parameters:
+                file.seek(place.address)
+                file.write(_little_endian(store.read(place.name), place))
+            file.flush()
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ElastixError(
+                f"the disk of {path} is full", wanted=f"{layout.bytes:,} bytes", do="free some, or give another folder"
+            ) from error
+        raise
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return WrittenImage(sha256, errors)
