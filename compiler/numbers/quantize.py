@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
-from elastix.compiler.numbers.fp32 import Flags, flush, from_bf16
+from elastix.compiler.numbers.fp32 import Flags, flush
 from elastix.compiler.numbers.oracle import weight_values
 from elastix.compiler.numbers.pack import QuantizedRows
 
@@ -190,6 +190,7 @@ def quantize_rows(w: NDArray[np.float32], form: Format, *, name: str = "") -> Qu
         error += _error(part.u, step, part.c, (1 << form.bits) - 1).sum(axis=1, dtype=np.float64)
     units = np.ldexp(1.0, 2 * exponents)
     stored = np.ldexp(rowscale, exponents - 1)
+    zeros = np.concatenate([part.c for part in parts], axis=1)
     rows = QuantizedRows(
         format=form,
         codes=codes,
