@@ -190,7 +190,6 @@ def quantize_rows(w: NDArray[np.float32], form: Format, *, name: str = "") -> Qu
         error += _error(part.u, step, part.c, (1 << form.bits) - 1).sum(axis=1, dtype=np.float64)
     units = np.ldexp(1.0, 2 * exponents)
     stored = np.ldexp(rowscale, exponents - 1)
-    zeros = np.concatenate([part.c for part in parts], axis=1)
     rows = QuantizedRows(
         format=form,
         codes=codes,
