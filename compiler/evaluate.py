@@ -1,0 +1,113 @@
+"""How much quantizing costs: NLL, KL and agreement of a Hugging Face causal LM against itself in fp32, on text.
+
+Batched over tokens, hence fast: the weights are the exact values of the packed codes (C11), the activations of every
+linear layer are rounded by C3, the sums are floating point where the engines' are exact integers. A test compares its
+logits with the engines'.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.numbers.formats import Format
+from elastix.compiler.numbers.quantize import dequantize, quantize
+
+FormatOf = Callable[[str], Format | None]
+"""Module name to the format of its weight; None leaves the module in fp32."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """tokens: scored; nll: nats a token; reference_nll: of fp32; kl: mean KL(fp32 ‖ quantized), nats; top1: share of
+    positions where both find the same token likeliest."""
+
+    tokens: int
+    nll: float
+    reference_nll: float
+    kl: float
+    top1: float
+
+
+def round_activations(x: Tensor, activation_bits: int) -> Tensor:
+    """C3 and back, x̂·2^e, over the last dimension; fp32 in and out, exact but for the rounding that C3 is."""
+    x = torch.where(x.abs() < torch.finfo(torch.float32).tiny, 0.0, x.float())
+    largest = x.abs().amax(dim=-1, keepdim=True)
+    # frexp's mantissa lies in [1/2, 1): floor(log2 m) is its exponent − 1. In float64 no step can under- or overflow.
+    exponent = torch.frexp(largest).exponent.double() - 1 - (activation_bits - 2)
+    step = torch.exp2(exponent)
+    limit = (1 << (activation_bits - 1)) - 1
+    return (torch.clamp(torch.round(x.double() / step), -limit, limit) * step).float()
+
+
+@contextmanager
+def quantized(model: nn.Module, format_of: FormatOf, activation_bits: int) -> Iterator[None]:
+    """Within the block the model's linear and embedding layers hold quantized weights and round their inputs.
+
+    Tied weights are quantized once, in the format of the first module that has them.
+    """
+    saved: dict[int, tuple[nn.Parameter, Tensor]] = {}
+    hooks: list[Any] = []
+
+    def round_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (round_activations(inputs[0], activation_bits), *inputs[1:])
+
+    try:
+        for name, module in model.named_modules():
+            if not isinstance(module, nn.Linear | nn.Embedding):
+                continue
+            form = format_of(name)
+            if form is None:
+                continue
+            if isinstance(module, nn.Linear):
+                hooks.append(module.register_forward_pre_hook(round_input))
+            weight = module.weight
+            if id(weight) not in saved:
+                saved[id(weight)] = (weight, weight.data)
+                rows = quantize(weight.detach().float().numpy(), form, name=name).rows
+                weight.data = torch.from_numpy(dequantize(rows))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for weight, data in saved.values():
+            weight.data = data
+
+
+def windows(ids: list[int], length: int, bos: int | None = None) -> list[list[int]]:
+    """Tokens cut into windows of at most `length` inputs, each begun with `bos` if there is one."""
+    if bos is None:
+        return [ids[i : i + length] for i in range(0, len(ids), length)]
+    return [[bos, *ids[i : i + length - 1]] for i in range(0, len(ids), length - 1)]
+
+
+def logits(model: nn.Module, pieces: list[list[int]]) -> list[Tensor]:
+    """Logits of each window, fp32 [tokens, vocabulary]."""
+    with torch.no_grad():
+        return [model(input_ids=torch.tensor([piece]), use_cache=False).logits[0].float() for piece in pieces]
+
+
+def compare(pieces: list[list[int]], reference: list[Tensor], found: list[Tensor]) -> Quality:
+    """Score logits against reference logits: NLL of each next token in the windows, KL and top 1 at every position."""
+    if not any(len(piece) > 1 for piece in pieces):
+        raise ElastixError("a text of fewer than two tokens", wanted="something to predict")
+    scored = positions = 0
+    nll = reference_nll = kl = same = 0.0
+    for piece, a, b in zip(pieces, reference, found, strict=True):
+        p, q = torch.log_softmax(a.double(), -1), torch.log_softmax(b.double(), -1)
+        following = torch.tensor(piece[1:])[:, None]
+        reference_nll -= float(p[:-1].gather(1, following).sum())
+        nll -= float(q[:-1].gather(1, following).sum())
+        kl += float((p.exp() * (p - q)).sum())
+        same += int((a.argmax(-1) == b.argmax(-1)).sum())
+        scored, positions = scored + len(piece) - 1, positions + len(piece)
+    return Quality(scored, nll / scored, reference_nll / scored, kl / positions, same / positions)
+
+
+def uniform(form: Format) -> FormatOf:
+    """The same format for every layer."""
+    return lambda _name: form
