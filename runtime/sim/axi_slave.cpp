@@ -92,6 +92,12 @@ void ReadSlave::reset() {
   ar_.set_ready(false);
 }
 
+void ReadSlave::release() {
+  for (Beat &beat : beats_)
+    if (beat.ready == never)
+      beat.ready = 0;
+}
+
 void ReadSlave::drive(std::uint64_t cycle) {
   if (!presented_ && !beats_.empty() && beats_.front().ready <= cycle && !pressure_.hold()) {
     const Beat &beat = beats_.front();
@@ -165,6 +171,12 @@ void WriteSlave::reset() {
   aw_.set_ready(false);
   data_ready_.set(false);
   answer_valid_.set(false);
+}
+
+void WriteSlave::release() {
+  for (Answer &answer : responses_)
+    if (answer.ready == never)
+      answer.ready = 0;
 }
 
 void WriteSlave::drive(std::uint64_t cycle) {

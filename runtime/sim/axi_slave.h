@@ -86,6 +86,7 @@ public:
   void drive(std::uint64_t cycle);
   void sample(std::uint64_t cycle);
   void reset();
+  void release(); // answer what was never to be answered
   bool quiet() const { return !ar_.valid(); } // as a master must be in reset
   bool idle() const { return beats_.empty(); }
   std::string state() const;
@@ -115,6 +116,7 @@ public:
   void drive(std::uint64_t cycle);
   void sample(std::uint64_t cycle);
   void reset();
+  void release();
   bool quiet() const { return !aw_.valid() && !data_valid_.bit(); }
   bool idle() const { return addresses_.empty() && responses_.empty(); }
   std::string state() const;

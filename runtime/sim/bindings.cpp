@@ -10,7 +10,7 @@
 #include <memory>
 #include <tuple>
 
-#include "engine.h"
+#include "../elastix.h"
 #include "simulation.h"
 
 namespace nb = nanobind;
@@ -157,7 +157,7 @@ void bind_simulation(nb::module_ &m) {
             s.get().faults.push_back({address, write, static_cast<Fault::Kind>(kind)});
           },
           "address"_a, "write"_a, "kind"_a)
-      .def("clear_faults", [](BoundSimulation &s) { s.get().faults.clear(); });
+      .def("clear_faults", [](BoundSimulation &s) { s.get().clear_faults(); });
 
   m.def(
       "sequential_read_peak",

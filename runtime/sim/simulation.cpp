@@ -114,6 +114,14 @@ void Simulation::check_quiet() const {
     throw Error("AXI violation: a master keeps valid high in reset");
 }
 
+void Simulation::clear_faults() {
+  faults.clear();
+  for (auto &slave : weights_)
+    slave->release();
+  io_read_->release();
+  io_write_->release();
+}
+
 bool Simulation::step(std::uint64_t cycles) {
   double begin = now();
   for (std::uint64_t i = 0; i < cycles && !irq_.bit(); ++i)

@@ -57,6 +57,7 @@ public:
   void clock();
   // Up to `cycles` cycles, stopping when irq rises; true if it is up.
   bool step(std::uint64_t cycles);
+  void clear_faults();
   void write_register(std::uint8_t address, std::uint32_t value);
   std::uint32_t read_register(std::uint8_t address);
   // Carries out the descriptor: throws Error if the processor reports one, breaks a rule or does not finish. After an Error
