@@ -1,7 +1,7 @@
 """Timing of the memory behind the processor's AXI ports, as data; runtime/sim/memory.cpp carries it out.
 
-Times are in nanoseconds as the data sheets give them and become memory clocks as JEDEC rounds them (JESD79-4 section 13.5: up, after
-taking off 2.6 % of a clock). Sources of the presets' figures stand beside them.
+Times are in nanoseconds as the data sheets give them and become memory clocks as JEDEC rounds them (JESD79-4 section
+13.5: up, after taking off 2.6 % of a clock). Sources of the presets' figures stand beside them.
 """
 
 import math
@@ -14,13 +14,14 @@ from elastix.runtime import _runtime
 
 @dataclass(frozen=True)
 class Dram:
-    """One DRAM channel. Consecutive addresses run through: one access, the bank groups, the columns of a row, the banks, the rows.
+    """One DRAM channel. Consecutive addresses run through: one access, the bank groups, the columns of a row, the
+    banks, the rows.
 
     clock_hz: memory clock, two transfers each; bus_bits: width of the data pins; burst_length: transfers of one access;
     bank_groups × banks_per_group banks, each with one open row of row_bytes. All t… in ns:
     t_cl, t_cwl: read, write command to data; t_rcd: activate to column; t_rp: precharge; t_ras: activate to precharge;
-    t_rrd: activate to activate of another bank; t_faw: window of four activates; t_ccd_l: column to column within a bank
-    group (across groups the bus alone decides); t_rtp: read to precharge; t_wr: end of write data to precharge;
+    t_rrd: activate to activate of another bank; t_faw: window of four activates; t_ccd_l: column to column within a
+    bank group (across groups the bus alone decides); t_rtp: read to precharge; t_wr: end of write data to precharge;
     t_wtr: end of write data to read; t_rfc: a refresh of all banks; t_refi: from one refresh to the next, 0 for none.
     """
 
@@ -45,10 +46,15 @@ class Dram:
     t_refi: float
 
     def __post_init__(self) -> None:
-        if min(self.clock_hz, self.bus_bits, self.burst_length, self.bank_groups, self.banks_per_group, self.row_bytes) < 1:
+        if (
+            min(self.clock_hz, self.bus_bits, self.burst_length, self.bank_groups, self.banks_per_group, self.row_bytes)
+            < 1
+        ):
             raise ElastixError("a DRAM with a count or rate below 1", wanted="positive ones")
         if self.row_bytes % self.access_bytes:
-            raise ElastixError(f"rows of {self.row_bytes} bytes", wanted=f"a multiple of the access, {self.access_bytes}")
+            raise ElastixError(
+                f"rows of {self.row_bytes} bytes", wanted=f"a multiple of the access, {self.access_bytes}"
+            )
         if self.t_refi and self.t_refi < 2 * (self.t_rfc + self.t_rp + self.t_rcd):
             raise ElastixError(f"a refresh of {self.t_rfc} ns every {self.t_refi} ns", wanted="time left to read")
 
@@ -71,11 +77,11 @@ class Dram:
 class MemoryModel:
     """What a burst on a port of the processor waits for.
 
-    name: for messages and reports; core_hz: the processor's clock; dram: the channel's timing, None for the ideal memory, which
-    answers `latency` core cycles after a request and then streams a beat a cycle; latency: core cycles of interconnect and
-    controller (added to the DRAM's own); outstanding: bursts a port may have under way; shared: m_axi_io and m_axi_w0 share one
-    DRAM channel (every other port has its own); pressure: percent of the cycles in which a handshake, register accesses
-    included, is held back at random by `seed`, which changes timing and no bit.
+    name: for messages and reports; core_hz: the processor's clock; dram: the channel's timing, None for the ideal
+    memory, which answers `latency` core cycles after a request and then streams a beat a cycle; latency: core cycles of
+    interconnect and controller (added to the DRAM's own); outstanding: bursts a port may have under way; shared:
+    m_axi_io and m_axi_w0 share one DRAM channel (every other port has its own); pressure: percent of the cycles in
+    which a handshake, register accesses included, is held back at random by `seed`, which changes timing and no bit.
     """
 
     name: str
@@ -110,9 +116,10 @@ class MemoryModel:
         return self.dram.pin_rate if self.dram else math.inf
 
     def peak(self, beat_bits: int, beats: int = 1 << 18) -> float:
-        """Bytes per second of one infinite sequential read through a port of `beat_bits`, measured by running this model alone.
+        """Bytes per second of an infinite sequential read through a port of `beat_bits`: this model, run alone.
 
-        A master that always has the next 4 KB burst ready and takes every beat at once; `beats` counted after a warm-up.
+        A master that always has the next 4 KB burst ready and takes every beat at once; `beats` counted after a
+        warm-up.
         """
         share = _runtime.sequential_read_peak(self.parameters(), beat_bits // 8, beats)
         return share * beat_bits / 8 * self.core_hz
@@ -168,7 +175,8 @@ _DRAM_FIELDS: Final = (
 
 IDEAL: Final = MemoryModel("ideal")
 
-# DDR3-1600K (11-11-11), one 4 Gb x16 device: JESD79-3F tables 65 to 68 (2 KB page: tRRD 7.5 ns, tFAW 40 ns; tRFC 260 ns).
+# DDR3-1600K (11-11-11), one 4 Gb x16 device: JESD79-3F tables 65 to 68 (2 KB page: tRRD 7.5 ns, tFAW 40 ns; tRFC 260
+# ns).
 DDR3_1600_X16: Final = MemoryModel(
     "ddr3-1600-x16",
     dram=Dram(
@@ -197,8 +205,8 @@ DDR3_1600_X16: Final = MemoryModel(
 
 
 def _ddr4_2400(bus_bits: int) -> Dram:
-    # DDR4-2400U (17-17-17), 8 Gb x8 devices: JESD79-4C speed bins and section 13 (1 KB page: tRRD_S 3.3 ns but 4 clocks,
-    # tFAW 21 ns, tCCD_L 5 ns but 6 clocks, tWTR_L 7.5 ns; tRFC1 350 ns).
+    # DDR4-2400U (17-17-17), 8 Gb x8 devices: JESD79-4C speed bins and section 13 (1 KB page: tRRD_S 3.3 ns but 4
+    # clocks, tFAW 21 ns, tCCD_L 5 ns but 6 clocks, tWTR_L 7.5 ns; tRFC1 350 ns).
     return Dram(
         clock_hz=1_200_000_000,
         bus_bits=bus_bits,
@@ -225,8 +233,9 @@ def _ddr4_2400(bus_bits: int) -> Dram:
 DDR4_2400_X32: Final = MemoryModel("ddr4-2400-x32", dram=_ddr4_2400(32), shared=True)
 DDR4_2400_X64: Final = MemoryModel("ddr4-2400-x64", dram=_ddr4_2400(64), shared=True)
 
-# One pseudo channel of HBM2 at 2 Gb/s a pin: organisation and command rules of JESD235; timings are not in the open standard's
-# text and follow gem5's HBM_2000_4H_1x64 (src/mem/DRAMInterface.py), which names vendors' figures as its source.
+# One pseudo channel of HBM2 at 2 Gb/s a pin: organisation and command rules of JESD235; timings are not in the open
+# standard's text and follow gem5's HBM_2000_4H_1x64 (src/mem/DRAMInterface.py), which names vendors' figures as its
+# source.
 HBM2_CHANNEL: Final = MemoryModel(
     "hbm2-channel",
     dram=Dram(

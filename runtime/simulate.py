@@ -1,8 +1,8 @@
 """The generated processor as an engine: its RTL in this process (`ArcEngine`) or under Verilator (`VerilatorEngine`).
 
-Both are driven by the one harness in runtime/sim, which serves the processor's AXI ports from the device's memory with the timing of
-a MemoryModel and checks the AXI protocol in every cycle. A launch is what a driver does on a board: descriptor address, start,
-interrupt, registers.
+Both are driven by the one harness in runtime/sim, which serves the processor's AXI ports from the device's memory with
+the timing of a MemoryModel and checks the AXI protocol in every cycle. A launch is what a driver does on a board:
+descriptor address, start, interrupt, registers.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ T = TypeVar("T")
 MAX_CYCLES = 100_000_000
 """Cycles a launch may take before it is given up."""
 FAULTS = ("slverr", "decerr", "no_response", "no_accept")
-"""What a planted fault does: the two error responses, an accepted transaction that is never answered, one that is never accepted."""
+"""What a planted fault does: the error responses, a transaction accepted and never answered, one never accepted."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Interface:
 class LoadedCircuit:
     """A circuit in memory: evaluate(state), ports by name → (address, bits, is an output).
 
-    seen_clock: address of the byte that holds the clock last seen, 0 if unknown; owner: whatever keeps the addresses valid;
-    close: frees it.
+    seen_clock: address of the byte that holds the clock last seen, 0 if unknown; owner: whatever keeps the addresses
+    valid; close: frees it.
     """
 
     evaluate: int
@@ -58,9 +58,10 @@ class LoadedCircuit:
 class Counters:
     """One launch. The first six are the processor's registers; the rest was seen by the harness at its pins.
 
-    cycles: since start; busy: first weight beat taken to the last write response; beats: weight beats, headers and CRC included;
-    stall_memory, stall_output: channel-cycles; stall_load: cycles; overflow: C6; pin_cycles: start write to interrupt; pin_busy: as
-    busy; pin_beats: as beats; withheld: channel-cycles a weight beat was offered and not taken; seconds: wall time.
+    cycles: since start; busy: first weight beat taken to the last write response; beats: weight beats, headers and CRC
+    included; stall_memory, stall_output: channel-cycles; stall_load: cycles; overflow: C6; pin_cycles: start write to
+    interrupt; pin_busy: as busy; pin_beats: as beats; withheld: channel-cycles a weight beat was offered and not taken;
+    seconds: wall time.
     """
 
     cycles: int
@@ -125,7 +126,9 @@ class Engine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -148,7 +151,8 @@ class Engine:
     def run(self, memory: NDArray[np.uint8], descriptor: int) -> Counters:
         """Carry out the descriptor at that byte address; results are written into `memory` (contiguous, writable).
 
-        Raises ElastixError when the processor reports an error, breaks an AXI rule, or does not finish in the bound of cycles.
+        Raises ElastixError when the processor reports an error, breaks an AXI rule, or does not finish in the bound of
+        cycles.
         """
         self.attach(memory)
         try:
@@ -191,7 +195,7 @@ class Engine:
     # For tests and bring-up: one register access or cycle at a time.
 
     def attach(self, memory: NDArray[np.uint8]) -> None:
-        """The memory that the AXI ports see from now on; raises ElastixError unless it is flat, contiguous and writable."""
+        """The memory that the AXI ports see from now on; ElastixError unless it is flat, contiguous and writable."""
         if memory.dtype != np.uint8 or memory.ndim != 1 or not memory.flags.c_contiguous or not memory.flags.writeable:
             raise ElastixError(f"memory of type {memory.dtype}, {memory.ndim} dimensions", wanted="flat writable uint8")
         self._live.set_memory(memory)

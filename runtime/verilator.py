@@ -15,7 +15,17 @@ from typing import Final
 
 from elastix.compiler.errors import ElastixError
 
-VERILATOR_FLAGS: Final = ("-O3", "--threads", "1", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint")
+VERILATOR_FLAGS: Final = (
+    "-O3",
+    "--threads",
+    "1",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "-Wno-fatal",
+    "-Wno-lint",
+)
 """Unknown values (x) become random ones, so that a circuit whose results depend on one shows it."""
 COMPILER_FLAGS: Final = ("-O3", "-march=native", "-std=c++20", "-fPIC", "-shared", "-w")
 _DEFINES: Final = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0", "-DVM_TRACE_FST=0")

@@ -1,10 +1,11 @@
-"""A processor that is a Python script: it drives the harness's ports in ways that generated RTL, we hope, never does."""
+"""A processor that is a Python script: it drives the ports in ways that generated RTL, we hope, never does."""
 
 import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
 from elastix.runtime.simulate import Interface, LoadedCircuit
 
 BEAT = 64
@@ -12,14 +13,35 @@ Script = Callable[["Pins"], Iterator[None]]
 
 _AXI_READ = {"arvalid": 1, "araddr": 40, "arlen": 8, "arsize": 3, "arburst": 2, "rready": 1}
 _AXI_READ_IN = {"arready": 1, "rvalid": 1, "rdata": BEAT, "rresp": 2, "rlast": 1}
-_AXI_WRITE = {"awvalid": 1, "awaddr": 40, "awlen": 8, "awsize": 3, "awburst": 2, "wvalid": 1, "wdata": BEAT, "wstrb": BEAT // 8, "wlast": 1, "bready": 1}
+_AXI_WRITE = {
+    "awvalid": 1,
+    "awaddr": 40,
+    "awlen": 8,
+    "awsize": 3,
+    "awburst": 2,
+    "wvalid": 1,
+    "wdata": BEAT,
+    "wstrb": BEAT // 8,
+    "wlast": 1,
+    "bready": 1,
+}
 _AXI_WRITE_IN = {"awready": 1, "wready": 1, "bvalid": 1, "bresp": 2}
 _LITE = {"awready": 1, "wready": 1, "bvalid": 1, "bresp": 2, "arready": 1, "rvalid": 1, "rdata": 32, "rresp": 2}
-_LITE_IN = {"awaddr": 8, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1, "araddr": 8, "arvalid": 1, "rready": 1}
+_LITE_IN = {
+    "awaddr": 8,
+    "awvalid": 1,
+    "wdata": 32,
+    "wstrb": 4,
+    "wvalid": 1,
+    "bready": 1,
+    "araddr": 8,
+    "arvalid": 1,
+    "rready": 1,
+}
 
 
 class Pins:
-    """Ports by name as integers; a script sets outputs, yields for a clock edge, and then reads what the inputs were at it."""
+    """Ports by name as integers; a script sets outputs, yields for an edge, then reads what the inputs were at it."""
 
     def __init__(self) -> None:
         self.widths: dict[str, tuple[int, bool]] = {"clk": (1, False), "rst": (1, False), "irq": (1, True)}
@@ -136,7 +158,9 @@ def send(pins: Pins, channel: str, valid: str, ready: str, **payload: int) -> It
 def ask(pins: Pins, bus: str, address: int, beats: int, letter: str = "ar", **changed: int) -> Iterator[None]:
     """An address transfer; `changed` replaces fields, such as size=2."""
     fields = {"addr": address, "len": beats - 1, "size": 3, "burst": 1} | changed
-    yield from send(pins, bus, f"{letter}valid", f"{letter}ready", **{letter + name: value for name, value in fields.items()})
+    yield from send(
+        pins, bus, f"{letter}valid", f"{letter}ready", **{letter + name: value for name, value in fields.items()}
+    )
 
 
 def take(pins: Pins, bus: str, beats: int, into: list[int], responses: list[int] | None = None) -> Iterator[None]:
@@ -153,7 +177,9 @@ def take(pins: Pins, bus: str, beats: int, into: list[int], responses: list[int]
         pins[f"{bus}_rready"] = 0
 
 
-def give(pins: Pins, values: list[int], strobe: int = 0xFF, last: Callable[[int], bool] | None = None) -> Iterator[None]:
+def give(
+    pins: Pins, values: list[int], strobe: int = 0xFF, last: Callable[[int], bool] | None = None
+) -> Iterator[None]:
     """Write data beats on m_axi_io."""
     for index, value in enumerate(values):
         is_last = last(index) if last else index == len(values) - 1

@@ -1,11 +1,23 @@
 """The memory model against clocks counted by hand."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+
 from elastix.compiler.errors import ElastixError
 from elastix.runtime import _runtime
-from elastix.runtime.memory_model import DDR3_1600_X16, DDR4_2400_X32, DDR4_2400_X64, HBM2_CHANNEL, IDEAL, PRESETS, Dram, MemoryModel, memory_model
+from elastix.runtime.memory_model import (
+    DDR3_1600_X16,
+    DDR4_2400_X32,
+    DDR4_2400_X64,
+    HBM2_CHANNEL,
+    IDEAL,
+    PRESETS,
+    Dram,
+    MemoryModel,
+    memory_model,
+)
 
 DDR3 = DDR3_1600_X16.dram
 assert DDR3 is not None
@@ -29,7 +41,10 @@ def write(address: int, arrival: int = 0) -> tuple[int, int, bool]:
 
 def test_clocks_are_rounded_as_jedec_does() -> None:
     p = DDR3_1600_X16.parameters()
-    assert [p[name] for name in ("nCL", "nCWL", "nRCD", "nRP", "nRAS", "nRRD", "nFAW", "nRTP", "nWR", "nWTR", "nRFC", "nREFI")] == [CL, CWL, RCD, RP, RAS, RRD, FAW, RTP, WR, WTR, RFC, REFI]
+    assert [
+        p[name]
+        for name in ("nCL", "nCWL", "nRCD", "nRP", "nRAS", "nRRD", "nFAW", "nRTP", "nWR", "nWTR", "nRFC", "nREFI")
+    ] == [CL, CWL, RCD, RP, RAS, RRD, FAW, RTP, WR, WTR, RFC, REFI]
     p = DDR4_2400_X64.parameters()
     assert (p["nRCD"], p["nRAS"], p["nFAW"], p["nCCD_S"], p["nCCD_L"], p["nRFC"]) == (17, 39, 26, 4, 6, 420)
 
@@ -85,10 +100,10 @@ def test_bank_groups_alternate() -> None:
     assert ddr4 is not None
     ends, _ = trace(replace(ddr4, t_refi=0.0), read(0), read(64), read(128), read(192), read(256))
     # Four groups, a row each: activates every tRRD = 4 clocks, as long as an access takes on the bus.
-    assert [b - a for a, b in zip(ends, ends[1:], strict=False)] == [4, 4, 4, 4]
+    assert [b - a for a, b in pairwise(ends)] == [4, 4, 4, 4]
     one_group = replace(ddr4, t_refi=0.0, bank_groups=1, banks_per_group=16)
     ends, _ = trace(one_group, read(0), read(64), read(128))
-    assert [b - a for a, b in zip(ends, ends[1:], strict=False)] == [6, 6]
+    assert [b - a for a, b in pairwise(ends)] == [6, 6]
 
 
 @pytest.mark.parametrize("model", PRESETS.values(), ids=lambda model: model.name)
@@ -100,7 +115,8 @@ def test_peak_is_what_refresh_and_the_port_leave(model: MemoryModel, core_hz: in
         assert peak == port
         return
     d = model.dram
-    # Per refresh interval the bus loses the refresh itself, the precharge before it and the activate and command after it.
+    # Per refresh interval the bus loses the refresh itself, the precharge before it and the activate and command after
+    # it.
     lost = (d.t_rfc + d.t_rp + d.t_rcd + d.t_rtp + d.t_ras) / d.t_refi
     upper, lower = d.pin_rate * (1 - d.t_rfc / d.t_refi), d.pin_rate * (1 - lost)
     assert peak <= min(port, upper * 1.001)

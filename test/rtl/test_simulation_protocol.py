@@ -1,15 +1,16 @@
-"""The harness against a scripted master: data arrive, faults are delivered, and each broken AXI rule is an error with its cycle."""
+"""The harness against a scripted master: data arrive, faults are delivered, each broken rule is an error."""
 
 import re
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scripted_master import INTERFACE, Pins, Script, ScriptedMaster, acknowledge, ask, give, send, take
+
 from elastix.compiler.errors import ElastixError
 from elastix.runtime.memory_model import DDR3_1600_X16, IDEAL, MemoryModel
 from elastix.runtime.simulate import Engine
-from numpy.typing import NDArray
-from scripted_master import INTERFACE, Pins, Script, ScriptedMaster, acknowledge, ask, give, send, take
 
 MODELS = (IDEAL, DDR3_1600_X16, IDEAL.with_pressure(1), DDR3_1600_X16.with_pressure(2))
 
@@ -181,7 +182,9 @@ def test_a_slave_that_never_answers_ends_at_the_bound(fault: str) -> None:
 
     with Engine(ScriptedMaster(script).circuit(), INTERFACE, max_cycles=1000) as engine:
         engine.plant(24, fault)
-        with pytest.raises(ElastixError, match="did not finish in 1000 cycles; cycle .*m_axi_w0 read: . bursts outstanding"):
+        with pytest.raises(
+            ElastixError, match=r"did not finish in 1000 cycles; cycle .*m_axi_w0 read: . bursts outstanding"
+        ):
             engine.run(fresh(), 0)
         engine.clear_faults()
         engine.run(fresh(), 0)
@@ -193,7 +196,10 @@ def test_the_same_seed_gives_the_same_cycles() -> None:
         yield from take(pins, "m_axi_w0", 16, [])
         yield from send(pins, "m_axi_io", "arvalid", "arready", araddr=0, arlen=0, arsize=3, arburst=1)
 
-    cycles = [launch(script, fresh(), model).counters.pin_cycles for model in (MODELS[2], MODELS[2], IDEAL.with_pressure(3), IDEAL)]
+    cycles = [
+        launch(script, fresh(), model).counters.pin_cycles
+        for model in (MODELS[2], MODELS[2], IDEAL.with_pressure(3), IDEAL)
+    ]
     assert cycles[0] == cycles[1]
     assert len(set(cycles)) == 3
     assert cycles[3] < min(cycles[:3])
