@@ -1,0 +1,53 @@
+// The emulator: an engine (README.md) that computes what the processor computes, on the vector instructions of the host.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "buffer.h"
+#include "dot.h"
+#include "layer.h"
+
+namespace elastix {
+
+// A layer's stream, checked and decoded once, in panels of 16 rows.
+struct DecodedLayer {
+    DecodedLayer(const uint8_t* memory, const Layer& layer);
+    Panel panel(int64_t index) const;
+
+    int tiles, group_tiles, groups, packing, zero;
+    int64_t panels, panel_bytes;
+    Buffer<uint8_t> codes, scales;
+    Buffer<uint16_t> zeros;  // empty unless zero points are free
+    Buffer<float> row_scales;
+};
+
+class Emulator {
+  public:
+    explicit Emulator(const elastix_processor& processor);
+    // The engine's contract; empty when all is well.
+    std::string run(uint8_t* memory, uint64_t size, uint64_t descriptor);
+    // Forget what was decoded: the weights in memory have changed. (A segment whose CRC beat changed is noticed without.)
+    void invalidate() { decoded_.clear(); }
+    bool overflow() const { return overflow_; }  // sticky (C6)
+    const char* kernel() const { return dot_kernel_name(kernel_); }
+    const elastix_engine& engine() const { return engine_; }
+
+  private:
+    // What the decoded form follows from: the memory, the fields of the descriptor, the CRC beats.
+    using Key = std::array<uint64_t, 8>;
+    // Null, with the problem, when a segment is damaged.
+    const DecodedLayer* decode(const uint8_t* memory, const Layer& layer, std::string& problem);
+    void compute(uint8_t* memory, const Layer& layer, const DecodedLayer& decoded, const Activations* x, const int* exponents);
+
+    const elastix_processor processor_;
+    const DotKernel kernel_;
+    elastix_engine engine_;
+    std::map<Key, std::unique_ptr<DecodedLayer>> decoded_;
+    std::atomic<bool> overflow_{false};
+};
+
+}  // namespace elastix
