@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
@@ -92,7 +92,7 @@ def load_plan(path: Path) -> Plan:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ElastixError(f"cannot read the plan {path}: {reason}", wanted="a YAML file") from error
     try:
-        root = cast(Node | None, yaml.SafeLoader(text).get_single_node())
+        root = yaml.SafeLoader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ElastixError(f"{path}:{line}: {error.problem or 'not YAML'}", wanted="a YAML plan") from error
