@@ -1,0 +1,23 @@
+"""`host`: what the host does between the processor's runs, in pointers and integers only."""
+
+from elastix.dialects.host.ops import (
+    AddressOp as AddressOp,
+)
+from elastix.dialects.host.ops import (
+    CallOp as CallOp,
+)
+from elastix.dialects.host.ops import (
+    Host as Host,
+)
+from elastix.dialects.host.ops import (
+    LaunchOp as LaunchOp,
+)
+from elastix.dialects.host.ops import (
+    ReadBackOp as ReadBackOp,
+)
+from elastix.dialects.host.ops import (
+    UploadOp as UploadOp,
+)
+from elastix.dialects.host.ops import (
+    WaitOp as WaitOp,
+)
