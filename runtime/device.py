@@ -60,7 +60,10 @@ def emulator(processor: Processor) -> _runtime.Emulator:
 
 
 def run(engine: Engine, memory: Memory, descriptor: int) -> None:
-    """Carry out a descriptor: results are written into the memory. Raises what a Python engine raises, ElastixError for others."""
+    """Carry out a descriptor: results are written into the memory.
+
+    Raises what a Python engine raises; ElastixError, with the engine's message, for the others.
+    """
     if not isinstance(engine, NativeEngine):
         engine(memory, descriptor)
         return
@@ -71,7 +74,7 @@ def run(engine: Engine, memory: Memory, descriptor: int) -> None:
 
 
 class Device:
-    """A memory of `size` zeroed bytes, its engine (the emulator, unless another is set) and the first error that occurred.
+    """A memory of `size` zeroed bytes, its engine (the emulator, unless another is set) and the first error.
 
     scratch: byte address, a multiple of 64, of the 64 bytes that hold the descriptor of the launch in progress.
     After an error the C functions that compiled code calls do nothing, until `clear_error`; the methods here raise it.
@@ -178,11 +181,12 @@ class Device:
 
 
 class CheckedEngine:
-    """Runs two engines on every descriptor and compares their results in every byte; raises ElastixError where they differ.
+    """Runs two engines on every descriptor and compares their results in every byte.
 
-    names: what a layer is called, by the byte address of its weights. The second engine finds the result region filled with
-    the complement of the first one's results, so a result it does not write cannot pass; the bytes around the region
-    (up to `GUARD` on either side) must stay as they were. launches: descriptors compared so far.
+    Raises ElastixError where they differ: layer, token, row and both values. names: what a layer is called, by the byte
+    address of its weights. The second engine finds the result region filled with the complement of the first one's
+    results, so a result that it does not write cannot pass; the bytes around the region (up to `GUARD` on either side)
+    must stay as they were. launches: descriptors compared so far.
     """
 
     GUARD = 4096

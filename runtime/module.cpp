@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "bandwidth.h"
 #include "device.h"
 #include "pool.h"
 
@@ -170,6 +171,8 @@ void bind_device(nb::module_& module) {
 NB_MODULE(_runtime, module) {
     module.doc() = "The Elastix runtime: devices, the emulator, the simulation harness.";
     module.def("thread_count", elastix::thread_count, "Threads that the emulator and the kernels share (ELASTIX_THREADS).");
+    module.def("read_bandwidth", elastix::read_bandwidth, "bytes"_a, "rounds"_a, Release(),
+               "Bytes a second at which these threads read fresh memory; the best of `rounds`.");
     bind_engines(module);
     bind_device(module);
 #ifdef ELASTIX_SIMULATION
