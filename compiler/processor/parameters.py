@@ -87,6 +87,17 @@ class ProcessorParameters:
         return -(-self.max_tiles // 2)
 
     @property
+    def scale_index_bits(self) -> int:
+        """Bits of the index of a scale word of the header, at least 1."""
+        return index_bits(self.max_scale_words)
+
+    @property
+    def result_slots(self) -> int:
+        """Results that find a place between converter and writer, a power of two: two blocks, four where that is little."""
+        block = self.rows * self.lanes
+        return 1 << (max(16, 2 * block, min(4 * block, 32)) - 1).bit_length()
+
+    @property
     def group_sum_bits(self) -> int:
         """Bits of d (C1): |d| <= 256 · 2^(A-1) · 511."""
         return self.activation_bits + 17

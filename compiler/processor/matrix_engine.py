@@ -1,0 +1,199 @@
+"""One channel's engine: a stream of bit planes in, fp32 results out, one beat a cycle."""
+
+from collections.abc import Mapping
+
+from elastix.compiler.circuit import Module, Signal, concat, select
+from elastix.compiler.processor import dot_tree, result_converter, row_unit, scale_decoder
+from elastix.compiler.processor.activation_buffer import READ_LATENCY, activation_buffer
+from elastix.compiler.processor.block_sequencer import block_sequencer
+from elastix.compiler.processor.parameters import COLUMNS, ProcessorParameters, index_bits
+from elastix.compiler.processor.pipeline import delay_event, delay_stages
+from elastix.compiler.processor.result_collector import result_collector
+from elastix.compiler.processor.result_drain import result_drain
+
+# Cycles after a beat is taken: weights meet activations; plane sums; group sums; products; row sums.
+MEET = READ_LATENCY
+PLANE = MEET + dot_tree.LATENCY
+GROUP = MEET + row_unit.GROUP_SUM_AT
+PRODUCT = MEET + row_unit.PRODUCT_AT
+ROW = MEET + row_unit.LATENCY
+
+
+def matrix_engine(parameters: ProcessorParameters) -> Module:
+    """The ports of README.md. Nothing waits between taking a beat and its result: room for results is reserved before."""
+    m = Module("matrix_engine", "Stream of bit planes in, fp32 results out.")
+    start, tokens = m.input("start"), _Configuration(m, parameters)
+    write = {name: m.input(name, width) for name, width in _write_ports(parameters).items()}
+    x_ready, w_valid, w_data = m.input("x_ready"), m.input("w_valid"), m.input("w_data", parameters.beat)
+    y_ready = m.input("y_ready")
+
+    room = m.wire("room", 1)
+    beat = m.instance(
+        "sequencer",
+        block_sequencer(parameters),
+        start=start,
+        x_ready=x_ready,
+        w_valid=w_valid,
+        room=room,
+        **tokens.sequence,
+    )
+    end_block = delay_event(m, "end_block", beat["last_of_block"], ROW, start)[ROW]
+    weights = delay_stages(m, "weights", w_data, MEET)[MEET]
+    controls = _RowControls(m, parameters, beat, weights, start, tokens)
+    sums = list[Signal]()
+    for lane in range(parameters.lanes):
+        tile = _activations(m, parameters, lane, write, beat["tile"])
+        sums += controls.rows(lane, tile)
+    drain = m.instance(
+        "drain",
+        result_drain(parameters),
+        start=start,
+        load=end_block,
+        tokens=tokens.tokens[0 : index_bits(parameters.lanes + 1)],
+        sums=concat(*reversed(sums)),
+        scale_write=controls.row_scale_write,
+        row_scales=concat(*(weights[COLUMNS * r : COLUMNS * r + 16] for r in reversed(range(parameters.rows)))),
+    )
+    exponents = [
+        m.register(f"exponent_{lane}", write["e_data"], enable=write["e_write"] & (write["e_lane"] == lane))
+        for lane in range(parameters.lanes)
+    ]
+    converted = m.instance(
+        "converter",
+        result_converter.result_converter(parameters),
+        clear=start,
+        valid=drain["valid"],
+        sum=drain["sum"],
+        row_scale=drain["row_scale"],
+        exponent=select(drain["lane"], exponents) if parameters.lanes > 1 else exponents[0],
+    )
+    collected = m.instance(
+        "collector",
+        result_collector(parameters),
+        start=start,
+        tokens=tokens.tokens,
+        blocks=tokens.blocks,
+        push=converted["result_valid"],
+        result=converted["result"],
+        end_block=beat["last_of_block"],
+        y_ready=y_ready,
+    )
+    room.assign(collected["room"])
+    overflow = m.state("overflow_seen", 1, reset=0)
+    overflow.next(~start & (overflow | converted["overflow"]))
+    m.output("w_ready", beat["w_ready"])
+    for port in ("y_valid", "y_data", "y_lane", "y_block", "y_last"):
+        m.output(port, collected[port])
+    m.output("overflow", overflow)
+    m.output("stall_output", beat["stall_output"])
+    return m
+
+
+class _Configuration:
+    """The configuration ports, stable from `start` on."""
+
+    def __init__(self, m: Module, parameters: ProcessorParameters) -> None:
+        t = parameters.tile_count_bits
+        self.bits, self.scale_format = m.input("bits", 4), m.input("scale_format", 2)
+        tiles, group_tiles = m.input("tiles", t), m.input("group_tiles", 4)
+        self.c9, self.blocks = m.input("c9", 9), m.input("blocks", 32)
+        header_words, self.tokens = m.input("header_words", 16), m.input("tokens", 4)
+        self.sequence = {
+            "bits": self.bits,
+            "scale_format": self.scale_format,
+            "tiles": tiles,
+            "group_tiles": group_tiles,
+            "blocks": self.blocks,
+            "header_words": header_words,
+        }
+
+
+def _write_ports(parameters: ProcessorParameters) -> dict[str, int]:
+    return {
+        "x_write": 1,
+        "x_lane": parameters.lane_bits,
+        "x_tile": parameters.tile_index_bits,
+        "x_data": parameters.tile_bits,
+        "x_sum": parameters.sum_bits,
+        "e_write": 1,
+        "e_lane": parameters.lane_bits,
+        "e_data": 16,
+    }
+
+
+def _activations(
+    m: Module, parameters: ProcessorParameters, lane: int, write: Mapping[str, Signal], tile: Signal
+) -> Mapping[str, Signal]:
+    return m.instance(
+        f"activations_{lane}",
+        activation_buffer(parameters),
+        write=write["x_write"] & (write["x_lane"] == lane),
+        write_tile=write["x_tile"],
+        data=write["x_data"],
+        data_sum=write["x_sum"],
+        tile=tile,
+    )
+
+
+class _RowControls:
+    """What every row needs besides activations, each at its own cycle of the pipeline."""
+
+    def __init__(
+        self,
+        m: Module,
+        parameters: ProcessorParameters,
+        beat: Mapping[str, Signal],
+        weights: Signal,
+        start: Signal,
+        configuration: _Configuration,
+    ) -> None:
+        self.m, self.parameters, self.weights = m, parameters, weights
+        self.row_scale_write = delay_event(m, "row_scale_beat", beat["row_scale_beat"], MEET, start)[MEET]
+
+        def at(name: str, cycles: int) -> Signal:
+            return delay_stages(m, name, beat[name], cycles)[cycles]
+
+        decoded = m.instance(
+            "decoder",
+            scale_decoder.scale_decoder(parameters),
+            scale_format=configuration.scale_format,
+            c9=configuration.c9,
+            write=delay_event(m, "scale_beat", beat["scale_beat"], MEET, start)[MEET],
+            write_word=at("scale_index", MEET),
+            data=weights,
+            read_word=at("scale_word", MEET),
+            slot=at("scale_slot", MEET),
+            plane=at("plane", MEET),
+        )
+        self.digits = decoded["digits"]
+        self.scales = delay_stages(m, "scales", decoded["scales"], GROUP - MEET - scale_decoder.SCALE_LATENCY)[-1]
+        self.add = delay_event(m, "data_beat", beat["data_beat"], PLANE + 1, start)[PLANE + 1]
+        self.first_of_plane, self.first_of_group = at("first_of_plane", PLANE + 1), at("first_of_group", PLANE + 1)
+        self.accumulate = delay_event(m, "last_of_group", beat["last_of_group"], PRODUCT, start)[PRODUCT]
+        self.first_group = at("first_group", PRODUCT)
+
+    def rows(self, lane: int, tile: Mapping[str, Signal]) -> list[Signal]:
+        """The row sums of one lane, row 0 first."""
+        m, unit = self.m, row_unit.row_unit(self.parameters)
+        late = {
+            name: delay_stages(m, f"{name}_of_{lane}", tile[name], dot_tree.LATENCY)[-1]
+            for name in ("x_sum", "x_sum_3")
+        }
+        return [
+            m.instance(
+                f"row_{row}_of_{lane}",
+                unit,
+                weight=self.weights[COLUMNS * row : COLUMNS * (row + 1)],
+                x=tile["x"],
+                pairs=tile["pairs"],
+                **late,
+                digit=self.digits[2 * row : 2 * row + 2],
+                scale=self.scales[8 * row : 8 * row + 8],
+                add=self.add,
+                first_of_plane=self.first_of_plane,
+                first_of_group=self.first_of_group,
+                accumulate=self.accumulate,
+                first_group=self.first_group,
+            )["sum"]
+            for row in range(self.parameters.rows)
+        ]
