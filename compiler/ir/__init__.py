@@ -46,30 +46,25 @@ from elastix.compiler.ir.diagnostics import (
 from elastix.compiler.ir.diagnostics import (
     warn as warn,
 )
-from elastix.compiler.ir.ops import (
+from elastix.compiler.ir.jit import Compiled as Compiled
+from elastix.compiler.ir.machinery import (
     Dialect as Dialect,
 )
-from elastix.compiler.ir.ops import (
-    Isolated as Isolated,
+from elastix.compiler.ir.machinery import (
+    IsolatedTrait as IsolatedTrait,
 )
-from elastix.compiler.ir.ops import (
-    NoTerminator as NoTerminator,
+from elastix.compiler.ir.machinery import (
+    NoTerminatorTrait as NoTerminatorTrait,
 )
-from elastix.compiler.ir.ops import (
-    Op as Op,
-)
-from elastix.compiler.ir.ops import (
+from elastix.compiler.ir.machinery import (
     ParametricAttribute as ParametricAttribute,
 )
-from elastix.compiler.ir.ops import (
-    Result as Result,
+from elastix.compiler.ir.machinery import (
+    TerminatorTrait as TerminatorTrait,
 )
-from elastix.compiler.ir.ops import (
-    Terminator as Terminator,
-)
-from elastix.compiler.ir.ops import (
-    inferred as inferred,
-)
+from elastix.compiler.ir.ops import Op as Op
+from elastix.compiler.ir.ops import Result as Result
+from elastix.compiler.ir.ops import inferred as inferred
 from elastix.compiler.ir.passes import Option as Option
 from elastix.compiler.ir.passes import Pass as Pass
 from elastix.compiler.ir.passes import compiler_pass as compiler_pass

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import cast
 
-from torch_mlir.dialects import torch as _torch
-from torch_mlir.passmanager import PassManager as _PassManager
-
 from elastix.compiler.ir.core import Context, InsertionPoint, Location, MLIRError, Module, ModuleOp, Operation, OpView
 from elastix.compiler.ir.diagnostics import InvalidIR, from_mlir
+from elastix.compiler.ir.machinery import PassManager, register_torch
 
 _CONVERSION_PASS = "builtin.module(torch-func-backend-type-conversion)"
 """Depends on the dialect `torch_c`, which the bindings can load in no other way."""
@@ -21,9 +19,9 @@ def new_context() -> Context:
     from elastix.dialects import DIALECTS
 
     context = Context()
-    _torch.register_dialect(context)
+    register_torch(context)
     with context, Location.unknown():
-        _PassManager.parse(_CONVERSION_PASS).run(Module.create().operation)
+        PassManager.parse(_CONVERSION_PASS).run(Module.create().operation)
         for dialect in DIALECTS:
             dialect.load()
     return context

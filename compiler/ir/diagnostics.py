@@ -1,7 +1,7 @@
 """What a pass or a verifier has to say about an op: errors, warnings, remarks, each at a place in the user's file."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -65,9 +65,7 @@ def from_mlir(error: MLIRError, file: str = "-") -> list[Diagnostic]:
 
 def _from_info(info: DiagnosticInfo, file: str) -> Diagnostic:
     found, line, column = place(info.location)
-    severity: Severity = {"ERROR": "error", "WARNING": "warning", "NOTE": "note", "REMARK": "remark"}[
-        info.severity.name
-    ]
+    severity = cast(Severity, info.severity.name.lower())
     notes = tuple(_from_info(note, file) for note in info.notes)
     return Diagnostic(severity, info.message.strip(), file if found == "-" else found, line, column, notes)
 
@@ -99,7 +97,7 @@ _sink: ContextVar[Sink | None] = ContextVar("diagnostics", default=None)
 
 
 @contextmanager
-def collect(sink: Sink) -> Iterator[None]:
+def collect(sink: Sink) -> Generator[None]:
     """Warnings and remarks given inside go to `sink`."""
     token = _sink.set(sink)
     try:

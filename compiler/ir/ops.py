@@ -14,8 +14,9 @@
 `RmsNormOp(x=x, weight=w, eps=1e-6).result` builds one at the current insertion point and location.
 """
 
+import inspect
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import (
@@ -31,15 +32,10 @@ from typing import (
     get_origin,
 )
 
-from torch_mlir.dialects import ext as _ext
-from torch_mlir.ir import IsIsolatedFromAboveTrait, IsTerminatorTrait, NoTerminatorTrait
-
 from elastix.compiler.ir.attributes import codec
 from elastix.compiler.ir.core import (
     Attribute,
     DenseI32ArrayAttr,
-    InsertionPoint,
-    Location,
     Operation,
     OpResult,
     OpView,
@@ -47,37 +43,9 @@ from elastix.compiler.ir.core import (
     Type,
     Value,
 )
+from elastix.compiler.ir.machinery import DeclaredOp, Dialect, Operand, Pure, RegionField, ResultField
 
 Result = OpResult
-Pure = _ext.Pure
-Isolated = IsIsolatedFromAboveTrait
-Terminator = IsTerminatorTrait
-NoTerminator = NoTerminatorTrait
-
-if TYPE_CHECKING:
-
-    class Dialect:
-        """A dialect; `class Elx(Dialect, name="elx")`. Its attributes and ops name it in their class line."""
-
-        DIALECT_NAMESPACE: ClassVar[str]
-        operations: ClassVar[list[type["Op"]]]
-
-        def __init_subclass__(cls, name: str) -> None: ...
-        @classmethod
-        def load(cls) -> None: ...
-
-    class ParametricAttribute(Attribute):
-        """A custom attribute `#dialect.name<…>`; its annotated fields are raw MLIR attributes."""
-
-        def __init_subclass__(cls, *, dialect: type[Dialect], name: str) -> None: ...
-        @classmethod
-        def get(cls, *parameters: Attribute) -> "ParametricAttribute": ...
-
-    _Base = OpView
-else:
-    Dialect = _ext.Dialect
-    ParametricAttribute = _ext.Attribute
-    _Base = _ext.Operation
 
 
 def inferred(*, init: Literal[False] = False) -> Any:
@@ -114,40 +82,40 @@ def _field(name: str, hint: Any) -> Field:
 
 
 _RAW_HINT: dict[str, Any] = {
-    "operand": _ext.Operand[Any],
-    "optional": Optional[_ext.Operand[Any]],  # noqa: UP045
-    "variadic": Sequence[_ext.Operand[Any]],
-    "result": _ext.Result[Any],
-    "region": _ext.Region,
+    "operand": Operand[Any],
+    "optional": Optional[Operand[Any]],  # noqa: UP045
+    "variadic": Sequence[Operand[Any]],
+    "result": ResultField[Any],
+    "region": RegionField,
     # Any attribute: `verify_invariants` tells what is wrong with one better than the bindings do.
     "attribute": Any,
 }
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(inferred,))
-class Op(_Base):
+class Op(DeclaredOp):
     """Base of the project's op classes; see the module's text."""
 
     # Not annotated when run: the bindings would take the annotations for fields of an op.
     if TYPE_CHECKING:
-        FIELDS: ClassVar[tuple[Field, ...]]
-        SUMMARY: ClassVar[str]
+        fields: ClassVar[tuple[Field, ...]]
+        summary: ClassVar[str]
 
     def __init_subclass__(
         cls, *, dialect: type[Dialect], name: str, traits: Sequence[type] = (), pure: bool = True
     ) -> None:
-        hints = {key: hint for key, hint in cls.__dict__.get("__annotations__", {}).items()}
-        cls.FIELDS = tuple(_field(key, hint) for key, hint in hints.items())
-        cls.SUMMARY = (cls.__doc__ or "").strip().partition("\n")[0]
+        hints = inspect.get_annotations(cls)
+        cls.fields = tuple(_field(key, hint) for key, hint in hints.items())
+        cls.summary = (cls.__doc__ or "").strip().partition("\n")[0]
         declared_init = cls.__dict__.get("__init__")
         for key in hints:
             if key in cls.__dict__:
                 delattr(cls, key)
         cls.__annotations__ = {
-            field.name: _RAW_HINT[field.kind] for field in cls.FIELDS if field.kind != "optional attribute"
+            field.name: _RAW_HINT[field.kind] for field in cls.fields if field.kind != "optional attribute"
         }
         all_traits = [*traits, *([Pure] if pure else [])]
-        super().__init_subclass__(dialect=dialect, name=name, traits=all_traits)  # pyright: ignore
+        super().__init_subclass__(dialect=dialect, name=name, traits=all_traits)
         cls.__annotations__ = hints
         cls.__init__ = declared_init or Op.__init__
         _add_properties(cls)
@@ -159,7 +127,7 @@ class Op(_Base):
         OpView.__init__(self, operation)
 
     def infer(self) -> Type | Sequence[Type]:
-        """The types of the op's inferred results; `self` may be a stand-in that has the op's operands and attributes only."""
+        """The types of the inferred results; `self` may be a stand-in with only the op's operands and attributes."""
         raise NotImplementedError(f"{type(self).__name__} does not infer its result")
 
     def wrong(self) -> Iterator[str]:
@@ -170,7 +138,7 @@ class Op(_Base):
         """Called by MLIR's verifier: reports every broken rule, then whether the result is the one inferred."""
         messages = list(self._wrong_attributes()) or list(self.wrong())
         if not messages and type(self).infer is not Op.infer:
-            names = [field.name for field in self.FIELDS if field.kind == "result"]
+            names = [field.name for field in self.fields if field.kind == "result"]
             for name, result, wanted in zip(names, self.results, _sequence(self.infer()), strict=True):
                 if result.type != wanted:
                     messages.append(f"{name} is {result.type}, wanted {wanted}")
@@ -179,7 +147,7 @@ class Op(_Base):
         return not messages
 
     def _wrong_attributes(self) -> Iterator[str]:
-        for field in self.FIELDS:
+        for field in self.fields:
             if field.kind in ("attribute", "optional attribute") and field.name in self.attributes:
                 wanted, attribute = codec(field.type), self.attributes[field.name]
                 if not wanted.fits(attribute):
@@ -191,15 +159,12 @@ def _build(op: type[Op], values: dict[str, Any], result_types: list[Type]) -> Op
     sizes: list[int] = []
     raw: dict[str, Attribute] = {}
     regions = 0
-    for field in op.FIELDS:
+    for field in op.fields:
         value = values.setdefault(field.name, None)
         match field.kind:
-            case "operand":
-                operands.append(value)
-                sizes.append(1)
-            case "optional":
-                operands.extend([value] if value is not None else [])
-                sizes.append(value is not None)
+            case "operand" | "optional":
+                operands.extend([] if value is None else [value])
+                sizes.append(0 if value is None else 1)
             case "variadic":
                 values[field.name] = value = tuple(value or ())
                 operands.extend(value)
@@ -213,7 +178,7 @@ def _build(op: type[Op], values: dict[str, Any], result_types: list[Type]) -> Op
                 pass
     if _segmented(op):
         raw["operandSegmentSizes"] = DenseI32ArrayAttr.get(sizes)
-    if not result_types and any(field.kind == "result" for field in op.FIELDS):
+    if not result_types and any(field.kind == "result" for field in op.fields):
         result_types = list(_sequence(op.infer(cast(Any, SimpleNamespace(**values)))))
     return Operation.create(op.OPERATION_NAME, result_types, operands, raw, regions=regions)
 
@@ -224,69 +189,74 @@ def _sequence(types: Type | Sequence[Type]) -> Sequence[Type]:
 
 def _segmented(op: type[Op]) -> bool:
     """Whether more than one group of operands varies in length, so that the op must store the lengths."""
-    return sum(field.kind in ("optional", "variadic") for field in op.FIELDS) > 1
+    return sum(field.kind in ("optional", "variadic") for field in op.fields) > 1
+
+
+_Getter = Callable[[OpView], Any]
 
 
 def _add_properties(op: type[Op]) -> None:
-    position = {"operand": 0, "result": 0, "region": 0}
-    groups = [field for field in op.FIELDS if field.kind in ("operand", "optional", "variadic")]
-    for field in op.FIELDS:
+    position = {"result": 0, "region": 0}
+    groups = [field for field in op.fields if field.kind in ("operand", "optional", "variadic")]
+    for field in op.fields:
         match field.kind:
             case "operand" | "optional" | "variadic":
-                getter = _operand_getter(op, groups, groups.index(field))
+                getter = _operand_getter(groups, groups.index(field), segmented=_segmented(op))
             case "attribute" | "optional attribute":
                 getter = _attribute_getter(field)
             case "result" | "region":
-                getter = _indexed_getter(f"{field.kind}s", position[field.kind])
+                getter = _indexed_getter(field.kind, position[field.kind])
                 position[field.kind] += 1
         setattr(op, field.name, property(getter))
 
 
-def _indexed_getter(of: str, index: int) -> Any:
-    return lambda self: getattr(self, of)[index]
+def _indexed_getter(kind: Literal["result", "region"], index: int) -> _Getter:
+    def result(op: OpView) -> OpResult:
+        return op.results[index]
+
+    def region(op: OpView) -> Region:
+        return op.regions[index]
+
+    return result if kind == "result" else region
 
 
-def _attribute_getter(field: Field) -> Any:
+def _attribute_getter(field: Field) -> _Getter:
     name, read = field.name, codec(field.type).from_mlir
-    if field.kind == "attribute":
-        return lambda self: read(self.attributes[name])
-    return lambda self: read(self.attributes[name]) if name in self.attributes else None
+
+    def required(op: OpView) -> Any:
+        return read(op.attributes[name])
+
+    def optional(op: OpView) -> Any:
+        return read(op.attributes[name]) if name in op.attributes else None
+
+    return required if field.kind == "attribute" else optional
 
 
-def _operand_getter(op: type[Op], groups: list[Field], index: int) -> Any:
-    if _segmented(op):
-
-        def segment(self: OpView) -> Any:
-            sizes = list(DenseI32ArrayAttr(self.attributes["operandSegmentSizes"]))
-            start = sum(sizes[:index])
-            values = list(self.operands)[start : start + sizes[index]]
-            return values[0] if groups[index].kind == "operand" else _plural(groups[index], values)
-
-        return segment
+def _operand_getter(groups: list[Field], index: int, *, segmented: bool) -> _Getter:
+    kind, after = groups[index].kind, len(groups) - index - 1
     variable = next((i for i, field in enumerate(groups) if field.kind != "operand"), len(groups))
-    if index < variable:
-        return lambda self: self.operands[index]
-    if index > variable:
-        return lambda self: self.operands[len(self.operands) - (len(groups) - index)]
-    after = len(groups) - index - 1
-    return lambda self: _plural(groups[index], list(self.operands)[index : len(self.operands) - after])
+
+    def by_sizes(op: OpView) -> Any:
+        sizes = list(cast(DenseI32ArrayAttr, op.attributes["operandSegmentSizes"]))
+        start = sum(sizes[:index])
+        values = op.operands[start : start + sizes[index]]
+        return values[0] if kind == "operand" else _plural(kind, values)
+
+    def from_start(op: OpView) -> Value:
+        return op.operands[index]
+
+    def from_end(op: OpView) -> Value:
+        return op.operands[len(op.operands) - after - 1]
+
+    def the_variable(op: OpView) -> Any:
+        return _plural(kind, op.operands[index : len(op.operands) - after])
+
+    if segmented:
+        return by_sizes
+    if index == variable:
+        return the_variable
+    return from_start if index < variable else from_end
 
 
-def _plural(group: Field, values: list[Value]) -> Any:
-    return tuple(values) if group.kind == "variadic" else (values[0] if values else None)
-
-
-__all__ = [
-    "Dialect",
-    "Field",
-    "InsertionPoint",
-    "Isolated",
-    "Location",
-    "NoTerminator",
-    "Op",
-    "ParametricAttribute",
-    "Pure",
-    "Result",
-    "Terminator",
-    "inferred",
-]
+def _plural(kind: Kind, values: Sequence[Value]) -> tuple[Value, ...] | Value | None:
+    return tuple(values) if kind == "variadic" else (values[0] if values else None)

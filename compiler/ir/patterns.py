@@ -3,12 +3,16 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
-
-from torch_mlir import rewrite as _rewrite
+from typing import Any, Final, Generic, TypeVar, cast
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir.core import Module, OpView, Value
+from elastix.compiler.ir.machinery import (
+    GreedyRewriteConfig,
+    PatternRewriter,
+    RewritePatternSet,
+    apply_patterns_and_fold_greedily,
+)
 
 O = TypeVar("O", bound=OpView)  # noqa: E741
 
@@ -21,7 +25,10 @@ CHANGED: Final = Changed()
 """What a pattern returns that has changed its op in place."""
 
 Replacement = Value | OpView | Sequence[Value] | Changed | None
-"""What a pattern returns: one value, an op's results, one value per result (an empty sequence erases the op), or None: no match."""
+"""What a pattern returns: one value, the op whose results they are, a value per result, or None: no match.
+
+An empty sequence erases the op.
+"""
 
 _MOST_ITERATIONS: Final = 100
 _MOST_REWRITES: Final = 1_000_000
@@ -34,7 +41,6 @@ class Pattern(Generic[O]):
 
     root: type[O]
     rewrite: Callable[[O], Replacement]
-    benefit: int
 
     @property
     def name(self) -> str:
@@ -43,8 +49,8 @@ class Pattern(Generic[O]):
     def __call__(self, op: O) -> Replacement:
         return self.rewrite(op)
 
-    def _callback(self, op: O, rewriter: "_rewrite.PatternRewriter") -> bool | None:
-        # The bindings take a true return for "no match".
+    def callback(self, op: O, rewriter: PatternRewriter) -> bool | None:
+        """What the bindings call; they take a true return for "no match"."""
         with rewriter.ip, op.location:
             replacement = self.rewrite(op)
         if replacement is None:
@@ -54,8 +60,10 @@ class Pattern(Generic[O]):
         elif isinstance(replacement, OpView):
             rewriter.replace_op(op, replacement.operation)
         elif not isinstance(replacement, Changed):
-            values = list(replacement)
-            rewriter.replace_op(op, values) if values else rewriter.erase_op(op)
+            if replacement:
+                rewriter.replace_op(op, list(replacement))
+            else:
+                rewriter.erase_op(op)
         return None
 
 
@@ -68,23 +76,23 @@ def pattern(function: Callable[[O], Replacement]) -> Pattern[O]:
     root = parameters[0].annotation if len(parameters) == 1 else None
     if not (isinstance(root, type) and issubclass(root, OpView)):
         raise TypeError(f"{function.__name__} must take one parameter annotated with an op class, not {root}")
-    return Pattern(root, function, benefit=1)
+    return Pattern(cast(type[O], root), function)
 
 
-def rewrite_until_stable(module: Module | OpView, *patterns: Pattern[OpView]) -> None:
+def rewrite_until_stable(module: Module | OpView, *patterns: Pattern[Any]) -> None:
     """Applies the patterns, and folding and removal of dead ops, to everything in `module` until nothing changes.
 
     Raises ElastixError if the patterns never settle; what a pattern raises comes out as it is.
     """
-    rewrites = _rewrite.RewritePatternSet()
+    rewrites = RewritePatternSet()
     for each in patterns:
-        rewrites.add(each.root, each._callback, each.benefit)
-    config = _rewrite.GreedyRewriteConfig()
+        rewrites.add(each.root, each.callback)
+    config = GreedyRewriteConfig()
     config.max_iterations = _MOST_ITERATIONS
     config.max_num_rewrites = _MOST_REWRITES
     config.use_top_down_traversal = True
     try:
-        _rewrite.apply_patterns_and_fold_greedily(module.operation, rewrites.freeze(), config)
+        apply_patterns_and_fold_greedily(module.operation, rewrites.freeze(), config)
     except RuntimeError as error:
         if "converge" not in str(error):
             raise

@@ -10,7 +10,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.\-]*")
 
 @dataclass(frozen=True)
 class Step:
-    """One element of a pipeline: a pass with its options, or, where `nested` is not None, an op and the passes run on it."""
+    """One element of a pipeline: a pass with its options, or (`nested` is not None) an op and the passes run on it."""
 
     name: str
     options: str = ""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from torch_mlir.passmanager import PassManager as _PassManager
-
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir.context import text_of
 from elastix.compiler.ir.core import MLIRError, ModuleOp
 from elastix.compiler.ir.diagnostics import Diagnostic, InvalidIR, RefusedOp, from_mlir
+from elastix.compiler.ir.machinery import PassManager
 from elastix.compiler.ir.passes import Pass
 from elastix.compiler.ir.pipeline_text import Step, read_pipeline
 from elastix.compiler.ir.registry import all_passes
@@ -74,7 +73,7 @@ def _ready_step(step: Step) -> ReadyPass:
             f"pass {min(misplaced)} inside {step.name}(…)", wanted="it inside builtin.module(…), where it runs"
         )
     try:
-        manager = _PassManager.parse(f"builtin.module({step})")
+        manager = PassManager.parse(f"builtin.module({step})")
     except ValueError as error:
         raise _unknown(step, str(error)) from None
     return ReadyPass(str(step), lambda module: manager.run(module.operation), ours=False)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from torch_mlir.dialects import llvm as _llvm
-
 from elastix.compiler.ir.core import F32Type, IntegerType, RankedTensorType, Type, Value
+from elastix.compiler.ir.machinery import PointerType
 
 
 def f32() -> Type:
@@ -17,7 +16,7 @@ def integer(width: int) -> Type:
 
 def pointer() -> Type:
     """`!llvm.ptr`"""
-    return _llvm.PointerType.get()
+    return PointerType.get()
 
 
 def tensor(shape: Sequence[int], element: Type | None = None) -> RankedTensorType:

@@ -1,11 +1,15 @@
 """`#elx.format<bits, group, scale, zero>`: how the weights of one layer are written."""
 
+from collections.abc import Iterator
+from typing import cast
+
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import (
     Attribute,
     Codec,
     IntegerAttr,
     IntegerType,
+    OpView,
     ParametricAttribute,
     StringAttr,
     add_codec,
@@ -44,13 +48,14 @@ def from_mlir(attribute: FormatAttr) -> Format:
     )
 
 
-def wrong_format(attribute: FormatAttr) -> str:
-    """What is wrong with a format, or nothing."""
-    try:
-        from_mlir(attribute)
-    except ElastixError as error:
-        return f"format has {error.found}" + (f", wanted {error.wanted}" if error.wanted else "")
-    return ""
+def wrong_format(op: OpView) -> Iterator[str]:
+    """What is wrong with the `format` of an op; nothing if it has none."""
+    if "format" in op.attributes:
+        attribute = op.attributes["format"]
+        try:
+            from_mlir(cast(FormatAttr, attribute))
+        except ElastixError as error:
+            yield f"format has {error.found}, wanted {error.wanted}"
 
 
 def _fits(attribute: Attribute) -> bool:

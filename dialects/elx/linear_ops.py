@@ -40,7 +40,7 @@ class LinearOp(Op, dialect=Elx, name="linear"):
         yield from (broken := list(rules.tensor("x", self.x, ("…", "K"))))
         if not broken:
             yield from _weight_and_bias(self.weight, self.bias, shape_of(self.x)[-1])
-        yield from _format(self)
+        yield from wrong_format(self)
 
 
 def _weight_and_bias(weight: Value, bias: Value | None, columns: int) -> Iterator[str]:
@@ -49,11 +49,6 @@ def _weight_and_bias(weight: Value, bias: Value | None, columns: int) -> Iterato
         yield from rules.tensor("bias", bias, (shape_of(weight)[0],))
         if not prod(shape_of(weight)):
             yield f"weight is {weight.type}, wanted at least one row and one column"
-
-
-def _format(op: Op) -> Iterator[str]:
-    if "format" in op.attributes and (message := wrong_format(op.attributes["format"])):
-        yield message
 
 
 class QuantizeOp(Op, dialect=Elx, name="quantize"):
@@ -93,7 +88,7 @@ class QuantizedLinearOp(Op, dialect=Elx, name="quantized_linear"):
             sizes = shape_of(self.x)
             yield from rules.tensor("exponent", self.exponent, sizes[:-1], element="i32")
             yield from _weight_and_bias(self.weight, self.bias, sizes[-1])
-        yield from _format(self)
+        yield from wrong_format(self)
 
 
 class QuantizedEmbeddingOp(Op, dialect=Elx, name="quantized_embedding"):
@@ -110,4 +105,4 @@ class QuantizedEmbeddingOp(Op, dialect=Elx, name="quantized_embedding"):
     def wrong(self) -> Iterator[str]:
         yield from rules.tensor("ids", self.ids, ("…",), element="i64")
         yield from rules.tensor("table", self.table, ("V", "K"))
-        yield from _format(self)
+        yield from wrong_format(self)

@@ -110,7 +110,10 @@ class CacheUpdateOp(Op, dialect=Elx, name="cache_update"):
 
 
 class AttentionOp(Op, dialect=Elx, name="attention"):
-    """softmax(q · kᵀ · scale + mask) · v; causal: query t sees key j when j ≤ positions[t], or j ≤ t + S − T without positions."""
+    """softmax(q · kᵀ · scale + mask) · v over S keys; T queries, H heads share Hkv heads of k and v.
+
+    causal: query t sees key j when j ≤ positions[t], or j ≤ t + S − T without positions.
+    """
 
     q: Value
     k: Value

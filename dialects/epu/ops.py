@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.ir import Dialect, Isolated, NoTerminator, Op, Region, Symbol
+from elastix.compiler.ir import Dialect, IsolatedTrait, NoTerminatorTrait, Op, Region, Symbol
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.dialects import rules
 from elastix.dialects.elx.format import Format, wrong_format
@@ -16,8 +16,9 @@ class Epu(Dialect, name="epu"):
 class ProcessorOp(Op, dialect=Epu, name="processor", pure=False):
     """The hardware's parameters; from them the processor is generated.
 
-    beat: bits; activation_bits: of an activation; lanes: tokens at once; channels: of weight memory; max_tiles: of 32
-    columns that the activation buffer holds; max_burst: beats of an AXI read; fifo_beats: a channel's; crc: segments checked.
+    beat: bits; activation_bits: of an activation; lanes: tokens at once; channels: of weight memory;
+    max_tiles: of 32 columns that the activation buffer holds; max_burst: beats of an AXI read;
+    fifo_beats: a channel's; crc: whether segments are checked.
     """
 
     sym_name: str
@@ -50,7 +51,7 @@ class ProcessorOp(Op, dialect=Epu, name="processor", pure=False):
             yield f"has {error.found}, wanted {error.wanted}"
 
 
-class ProgramOp(Op, dialect=Epu, name="program", traits=(NoTerminator, Isolated), pure=False):
+class ProgramOp(Op, dialect=Epu, name="program", traits=(NoTerminatorTrait, IsolatedTrait), pure=False):
     """The instructions in its region, in order, on one processor."""
 
     sym_name: str
@@ -78,8 +79,7 @@ class LinearOp(Op, dialect=Epu, name="linear", pure=False):
     sources: tuple[str, ...]
 
     def wrong(self) -> Iterator[str]:
-        if message := wrong_format(self.attributes["format"]):
-            yield message
+        yield from wrong_format(self)
         for name in ("rows", "columns", "tokens"):
             yield from rules.at_least(name, getattr(self, name), 1)
         yield from rules.multiple("weights", self.weights, 4096)

@@ -15,7 +15,7 @@ REGIONS: Final = ("memory", "arena", "argument", "result")
 
 
 class AddressOp(Op, dialect=Host, name="address"):
-    """A pointer `offset` bytes into the device's memory, the arena, or argument or result number `index` of the step."""
+    """A pointer `offset` bytes into the device's memory, the arena, or the step's argument or result number `index`."""
 
     region: str
     index: int | None = None
@@ -65,7 +65,7 @@ class WaitOp(Op, dialect=Host, name="wait", pure=False):
 
 
 class ReadBackOp(Op, dialect=Host, name="read_back", pure=False):
-    """`elastix_read_back`: tokens × rows results at byte `address` of the device become floats at y, without padding."""
+    """`elastix_read_back`: tokens × rows results at byte `address` of the device go to y, without padding."""
 
     y: Value
     tokens: int

@@ -1,0 +1,42 @@
+# pyright: basic, reportAttributeAccessIssue=false
+"""The raw machinery behind the facade, for `compiler/ir` only; `machinery.pyi` beside this file gives its types."""
+
+from torch_mlir.dialects.ext import Attribute as ParametricAttribute
+from torch_mlir.dialects.ext import Dialect, Operand, Pure
+from torch_mlir.dialects.ext import Operation as DeclaredOp
+from torch_mlir.dialects.ext import Region as RegionField
+from torch_mlir.dialects.ext import Result as ResultField
+from torch_mlir.dialects.llvm import PointerType
+from torch_mlir.dialects.torch import register_dialect as register_torch
+from torch_mlir.execution_engine import ExecutionEngine
+from torch_mlir.ir import IsIsolatedFromAboveTrait as IsolatedTrait
+from torch_mlir.ir import IsTerminatorTrait as TerminatorTrait
+from torch_mlir.ir import NoTerminatorTrait
+from torch_mlir.passmanager import PassManager
+from torch_mlir.rewrite import (
+    GreedyRewriteConfig,
+    PatternRewriter,
+    RewritePatternSet,
+    apply_patterns_and_fold_greedily,
+)
+
+__all__ = [
+    "DeclaredOp",
+    "Dialect",
+    "ExecutionEngine",
+    "GreedyRewriteConfig",
+    "IsolatedTrait",
+    "NoTerminatorTrait",
+    "Operand",
+    "ParametricAttribute",
+    "PassManager",
+    "PatternRewriter",
+    "PointerType",
+    "Pure",
+    "RegionField",
+    "ResultField",
+    "RewritePatternSet",
+    "TerminatorTrait",
+    "apply_patterns_and_fold_greedily",
+    "register_torch",
+]
