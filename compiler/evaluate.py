@@ -5,10 +5,10 @@ linear layer are rounded by C3, the sums are floating point where the engines' a
 logits with the engines'.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,13 @@ from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.quantize import dequantize, quantize
 
 FormatOf = Callable[[str], Format | None]
-"""Module name to the format of its weight; None leaves the module in fp32."""
+"""Name of a weight (`model.layers.0.mlp.up_proj.weight`) to its format; None leaves it in fp32."""
+
+
+class Hook(Protocol):
+    """What torch returns for a hook."""
+
+    def remove(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -44,32 +50,34 @@ def round_activations(x: Tensor, activation_bits: int) -> Tensor:
     return (torch.clamp(torch.round(x.double() / step), -limit, limit) * step).float()
 
 
+def _layers(model: nn.Module) -> list[tuple[str, nn.Linear | nn.Embedding]]:
+    modules = cast(list[tuple[str, nn.Module]], list(cast(Any, model).named_modules()))
+    return [(f"{name}.weight", module) for name, module in modules if isinstance(module, nn.Linear | nn.Embedding)]
+
+
 @contextmanager
-def quantized(model: nn.Module, format_of: FormatOf, activation_bits: int) -> Iterator[None]:
+def quantized(model: nn.Module, format_of: FormatOf, activation_bits: int) -> Generator[None]:
     """Within the block the model's linear and embedding layers hold quantized weights and round their inputs.
 
     Tied weights are quantized once, in the format of the first module that has them.
     """
-    saved: dict[int, tuple[nn.Parameter, Tensor]] = {}
-    hooks: list[Any] = []
+    saved: dict[int, tuple[Tensor, Tensor]] = {}
+    hooks: list[Hook] = []
 
     def round_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (round_activations(inputs[0], activation_bits), *inputs[1:])
 
     try:
-        for name, module in model.named_modules():
-            if not isinstance(module, nn.Linear | nn.Embedding):
-                continue
-            form = format_of(name)
+        for name, module in _layers(model):
+            form, weight = format_of(name), module.weight
             if form is None:
                 continue
             if isinstance(module, nn.Linear):
                 hooks.append(module.register_forward_pre_hook(round_input))
-            weight = module.weight
             if id(weight) not in saved:
                 saved[id(weight)] = (weight, weight.data)
                 rows = quantize(weight.detach().float().numpy(), form, name=name).rows
-                weight.data = torch.from_numpy(dequantize(rows))
+                weight.data = torch.tensor(dequantize(rows))
         yield
     finally:
         for hook in hooks:
@@ -88,15 +96,16 @@ def windows(ids: list[int], length: int, bos: int | None = None) -> list[list[in
 def logits(model: nn.Module, pieces: list[list[int]]) -> list[Tensor]:
     """Logits of each window, fp32 [tokens, vocabulary]."""
     with torch.no_grad():
-        return [model(input_ids=torch.tensor([piece]), use_cache=False).logits[0].float() for piece in pieces]
+        answers: list[Any] = [model(input_ids=torch.tensor([piece]), use_cache=False) for piece in pieces]
+    return [cast(Tensor, answer.logits)[0].float() for answer in answers]
 
 
 def compare(pieces: list[list[int]], reference: list[Tensor], found: list[Tensor]) -> Quality:
     """Score logits against reference logits: NLL of each next token in the windows, KL and top 1 at every position."""
     if not any(len(piece) > 1 for piece in pieces):
         raise ElastixError("a text of fewer than two tokens", wanted="something to predict")
-    scored = positions = 0
-    nll = reference_nll = kl = same = 0.0
+    scored = positions = same = 0
+    nll = reference_nll = kl = 0.0
     for piece, a, b in zip(pieces, reference, found, strict=True):
         p, q = torch.log_softmax(a.double(), -1), torch.log_softmax(b.double(), -1)
         following = torch.tensor(piece[1:])[:, None]
@@ -108,6 +117,8 @@ def compare(pieces: list[list[int]], reference: list[Tensor], found: list[Tensor
     return Quality(scored, nll / scored, reference_nll / scored, kl / positions, same / positions)
 
 
-def uniform(form: Format) -> FormatOf:
-    """The same format for every layer."""
-    return lambda _name: form
+def evaluate(model: nn.Module, pieces: list[list[int]], format_of: FormatOf, activation_bits: int) -> Quality:
+    """The quality of one precision plan; for several, keep the reference logits and use `quantized` and `compare`."""
+    reference = logits(model, pieces)
+    with quantized(model, format_of, activation_bits):
+        return compare(pieces, reference, logits(model, pieces))
