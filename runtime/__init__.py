@@ -11,3 +11,8 @@ def library_path() -> Path:
     from elastix.runtime import _runtime
 
     return Path(str(_runtime.__file__)).resolve()
+
+
+def c_library_path() -> Path:
+    """The same C ABI as a shared library without Python, for hosts written in C; its header is beside it, elastix.h."""
+    return library_path().with_name("libelastix.so")
