@@ -1,0 +1,47 @@
+"""What a run costs: cycles, beats and stalls by cause."""
+
+from elastix.compiler.circuit import Module, Register, Signal, mux
+from elastix.compiler.processor.parameters import ProcessorParameters
+
+COUNTER_BITS = 32
+COUNTERS = ("cycles", "busy", "beats", "stall_memory", "stall_output", "stall_load")
+"""In the order of their registers."""
+
+
+def counters(p: ProcessorParameters) -> Module:
+    """Counts from `start` (pulse, which clears) while `running`. Per channel, one bit each: `taken` a weight beat,
+    `wanted` a beat that was not there, `last` beat taken, `stall_output`. `written`: all results have their response.
+
+    `freeze` (pulse) copies all counters; outputs other than cycles are the copy, cycles is the counter itself.
+    """
+    m = Module("counters", "Cycles, beats and stalls of a run.")
+    start, clear, running = m.input("start"), m.input("clear"), m.input("running")
+    freeze, written, stall_load = m.input("freeze"), m.input("written"), m.input("stall_load")
+    taken, wanted = m.input("taken", p.channels), m.input("wanted", p.channels)
+    last, stall_output = m.input("last", p.channels), m.input("stall_output", p.channels)
+
+    begun, ended = m.state("begun", p.channels, reset=0), m.state("ended", p.channels, reset=0)
+    begun.next(mux(start, 0, begun | taken))
+    ended.next(mux(start, 0, ended | (taken & last)))
+    starving = m.named("starving", wanted & begun & ~ended)
+    busy = m.named("busy_now", (begun | taken).any() & ~written)
+    events = (m.constant(1, 1), busy, taken, starving, stall_output, stall_load)
+    for name, event in zip(COUNTERS, events, strict=True):
+        count: Register = m.state(f"{name}_q", COUNTER_BITS, reset=0)
+        amount = _population(event).zext(COUNTER_BITS)
+        count.next(mux(start | clear, 0, count + amount), enable=start | clear | running)
+        m.output(
+            f"count_{name}", count if name == "cycles" else m.register(f"copy_{name}", count, enable=freeze, reset=0)
+        )
+    return m
+
+
+def _population(bits: Signal) -> Signal:
+    """How many bits are 1."""
+    terms = [bits[i] for i in range(bits.width)]
+    while len(terms) > 1:
+        width = terms[0].width + 1
+        if len(terms) % 2:
+            terms.append(terms[-1] ^ terms[-1])
+        terms = [a.zext(width) + b.zext(width) for a, b in zip(terms[0::2], terms[1::2], strict=True)]
+    return terms[0]

@@ -1,0 +1,12 @@
+"""Notices that an AXI master's transactions make no progress."""
+
+from elastix.compiler.circuit import Module, Signal, mux
+
+
+def watchdog(m: Module, waiting: Signal, progress: Signal, timeout: Signal) -> Signal:
+    """A pulse whenever `waiting` has lasted `timeout` cycles (0: for ever) without `progress`. Adds registers to `m`."""
+    waited = m.state("waited", timeout.width, reset=0)
+    still = m.named("still_waiting", waiting & ~progress)
+    expired = m.named("expired", still & timeout.any() & (waited >= timeout))
+    waited.next(mux(still & ~expired, waited + 1, 0))
+    return m.register("stuck_q", expired, reset=0)
