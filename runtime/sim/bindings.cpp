@@ -118,7 +118,7 @@ void bind_simulation(nb::module_ &m) {
       .def_ro("error", &Launch::error)
       .def_ro("error_address", &Launch::error_address)
       .def_prop_ro("counters", [](const Launch &l) {
-        return std::vector<std::uint32_t>(l.counters, l.counters + reg::counter_count);
+        return std::vector<std::uint64_t>(l.counters, l.counters + reg::counter_count);
       });
 
   nb::class_<BoundSimulation>(m, "Simulation")
@@ -150,6 +150,8 @@ void bind_simulation(nb::module_ &m) {
       .def_prop_ro("cycle", [](BoundSimulation &s) { return s.get().cycle(); })
       .def_prop_ro("seconds", [](BoundSimulation &s) { return s.get().seconds(); })
       .def_prop_ro("last", [](BoundSimulation &s) { return s.get().last; })
+      .def_prop_ro("total", [](BoundSimulation &s) { return s.get().total; })
+      .def_prop_ro("launches", [](BoundSimulation &s) { return s.get().launches; })
       .def_prop_ro("dram", [](BoundSimulation &s) { return dram_counts(s.get().dram()); })
       .def(
           "plant",

@@ -21,6 +21,17 @@ SlaveContext context_of(const Settings &settings, const std::string &name, Devic
 }
 } // namespace
 
+void Launch::add(const Launch &other) {
+  for (unsigned i = 0; i < reg::counter_count; ++i)
+    counters[i] += other.counters[i];
+  error |= other.error;
+  cycles += other.cycles;
+  busy_cycles += other.busy_cycles;
+  weight_beats += other.weight_beats;
+  withheld += other.withheld;
+  seconds += other.seconds;
+}
+
 Simulation::Simulation(Circuit circuit, const Ports &ports, const Settings &settings)
     : circuit_(circuit), settings_(settings), reset_(ports.take("rst", 1)), irq_(ports.take("irq", 1)),
       registers_(ports, settings.seed * 64, settings.pressure_percent) {
@@ -229,6 +240,8 @@ void Simulation::launch(std::uint64_t descriptor) {
   }
   last.seconds = now() - begin;
   seconds_ += last.seconds;
+  total.add(last);
+  ++launches;
 }
 
 DramStatistics Simulation::dram() const {

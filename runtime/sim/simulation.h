@@ -36,7 +36,7 @@ struct Settings {
 
 // One launch: what its registers said at its end, and what the harness saw at the pins.
 struct Launch {
-  std::uint32_t counters[reg::counter_count] = {}; // cycles, busy, beats, stall_memory, stall_output, stall_load
+  std::uint64_t counters[reg::counter_count] = {}; // cycles, busy, beats, stall_memory, stall_output, stall_load
   std::uint32_t status = 0, error = 0;
   std::uint64_t error_address = 0;
   std::uint64_t cycles = 0;       // from the start write to the interrupt
@@ -44,6 +44,8 @@ struct Launch {
   std::uint64_t weight_beats = 0; // taken at the m_axi_w pins
   std::uint64_t withheld = 0;     // channel-cycles a weight beat was offered and not taken
   double seconds = 0;
+
+  void add(const Launch &other);
 };
 
 class Simulation {
@@ -69,6 +71,8 @@ public:
   std::string state();
   DramStatistics dram() const;
   Launch last;
+  Launch total; // sums over completed launches; errors or'd
+  std::uint64_t launches = 0;
   std::vector<Fault> faults;
 
 private:

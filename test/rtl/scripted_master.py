@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from elastix.runtime.simulate import Interface, LoadedCircuit
+from elastix.runtime.load_circuit import LoadedCircuit
+from elastix.runtime.simulate import Interface
 
 BEAT = 64
 Script = Callable[["Pins"], Iterator[None]]

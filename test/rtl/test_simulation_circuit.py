@@ -7,8 +7,9 @@ import pytest
 from copier import BEATS, PAGE, copier, interface
 
 from elastix.compiler.circuit import Module
+from elastix.runtime.load_circuit import LoadedCircuit, load_arc, load_verilator
 from elastix.runtime.memory_model import DDR3_1600_X16, HBM2_CHANNEL, IDEAL, MemoryModel
-from elastix.runtime.simulate import Engine, LoadedCircuit, load_arc, load_verilator
+from elastix.runtime.simulate import Engine
 
 LOADERS: dict[str, Callable[[Module], LoadedCircuit]] = {"arc": load_arc, "verilator": load_verilator}
 MODELS = (IDEAL, DDR3_1600_X16, HBM2_CHANNEL, IDEAL.with_pressure(5), DDR3_1600_X16.with_pressure(6, 60))

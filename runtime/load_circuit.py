@@ -1,0 +1,61 @@
+"""A circuit as code in this process, through the JIT or Verilator: an address to call, addresses of its ports."""
+
+import ctypes
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from elastix.compiler.circuit import Module, to_llvm, to_systemverilog
+from elastix.runtime import verilator
+
+
+@dataclass(frozen=True)
+class LoadedCircuit:
+    """A circuit in memory: evaluate(state), ports by name → (address, bits, is an output).
+
+    seen_clock: address of the byte that holds the clock last seen, 0 if unknown; owner: whatever keeps the addresses
+    valid; close: frees it.
+    """
+
+    evaluate: int
+    state: int
+    ports: dict[str, tuple[int, int, bool]]
+    seen_clock: int
+    owner: object
+    close: Callable[[], None]
+
+
+def load_arc(module: Module) -> LoadedCircuit:
+    """The circuit compiled into this process: CIRCT's arc dialect, LLVM, the JIT of the MLIR that torch-mlir brings."""
+    model = to_llvm(module)
+    ir: Any = importlib.import_module("torch_mlir.ir")
+    execution_engine: Any = importlib.import_module("torch_mlir.execution_engine")
+    context = ir.Context()
+    with context:
+        engine = execution_engine.ExecutionEngine(ir.Module.parse(model.text), opt_level=3)
+    entry = int(engine.raw_lookup(model.entry))
+    # Aligned as the widest vector loads want; slack so that an address of a port may be read in eights.
+    buffer = np.zeros(model.size + 4096 + 64, dtype=np.uint8)
+    base = -(-buffer.ctypes.data // 4096) * 4096
+    # The wrapper that raw_lookup finds takes an array of pointers to the arguments, of which there is one: the state.
+    argument = ctypes.c_uint64(base)
+    arguments = (ctypes.c_void_p * 1)(ctypes.addressof(argument))
+    outputs = module.outputs
+    ports = {name: (base + offset, bits, name in outputs) for name, (offset, bits) in model.ports.items()}
+    return LoadedCircuit(
+        evaluate=entry,
+        state=ctypes.addressof(arguments),
+        ports=ports,
+        seen_clock=base + model.previous_clock if model.previous_clock >= 0 else 0,
+        owner=(engine, context, buffer, argument, arguments),
+        close=lambda: None,
+    )
+
+
+def load_verilator(module: Module) -> LoadedCircuit:
+    """The circuit's SystemVerilog as compiled by Verilator; built once, then taken from the cache."""
+    model = verilator.load(to_systemverilog(module), module.name)
+    return LoadedCircuit(model.evaluate, model.state, model.ports, 0, model, model.close)
