@@ -31,7 +31,9 @@ class _StepLayer(CacheLayerMixin):
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Nothing to do: the tensors are there from the start."""
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         keys = self._running.step.get_buffer(f"cache_key_{self._layer}")
         values = self._running.step.get_buffer(f"cache_value_{self._layer}")
         keys.index_copy_(2, self._running.positions, key_states)
@@ -64,7 +66,9 @@ class DecodeStep(torch.nn.Module):
         for layer in range(config.num_hidden_layers):
             for part in ("key", "value"):
                 self.register_buffer(f"cache_{part}_{layer}", torch.zeros(shape, device="meta"))
-        self._cache = Cache(layers=[_StepLayer(running, layer, max_context) for layer in range(config.num_hidden_layers)])
+        self._cache = Cache(
+            layers=[_StepLayer(running, layer, max_context) for layer in range(config.num_hidden_layers)]
+        )
         self._running = running
         self._windows = _windows(config, max_context)
 

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,12 @@ from torch.export.graph_signature import (
     OutputSpec,
     TensorArgument,
 )
-from torch_mlir import ir
-from torch_mlir.dialects import torch as torch_dialect
 from torch_mlir.extras.fx_importer import FxImporter
 
 from elastix.compiler.errors import CannotCompile, ElastixError
 from elastix.compiler.importer.imported import Argument, Kind, Result
 from elastix.compiler.importer.store import Array
+from elastix.compiler.ir import ArrayAttr, Attribute, DictAttr, ModuleOp, StringAttr, new_context
 
 ENTRY = "step"
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+),')
@@ -35,7 +34,7 @@ _TORCH = str(torch.__path__[0])
 class Exported:
     """The torch-dialect module, its arguments and results in order, and the values of constants that the trace itself made."""
 
-    module: Any
+    module: ModuleOp
     entry: str
     arguments: tuple[Argument, ...]
     results: tuple[Result, ...]
@@ -61,8 +60,12 @@ def export(
     module = _import(program.graph)
     arguments = tuple(argument for _, argument in kept)
     results = _results(program, {node.name: argument.name for node, argument in kept})
-    _annotate(module, arguments, results)
-    constants = {name: _numpy(value) for name, value in program.constants.items() if isinstance(value, torch.Tensor) and not value.is_meta}
+    annotate(module, arguments, results)
+    constants = {
+        name: _numpy(value)
+        for name, value in program.constants.items()
+        if isinstance(value, torch.Tensor) and not value.is_meta
+    }
     return Exported(module, ENTRY, arguments, results, constants)
 
 
@@ -147,7 +150,9 @@ def _argument(node: torch.fx.Node, name: str, kind: Kind) -> Argument:
             do="give concrete example inputs",
         )
     if not all(isinstance(n, int) for n in value.shape):
-        raise ElastixError(f"input {name} has shape {tuple(value.shape)}", wanted="a fixed shape", do="give concrete example inputs")
+        raise ElastixError(
+            f"input {name} has shape {tuple(value.shape)}", wanted="a fixed shape", do="give concrete example inputs"
+        )
     return Argument(name, kind, tuple(int(n) for n in value.shape), _dtype(value))
 
 
@@ -155,7 +160,11 @@ def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[Result
     """The results in order; those that are no tensors (None, numbers) and those of dead code are dropped from the graph too."""
     output = next(node for node in program.graph.nodes if node.op == "output")
     specs = program.graph_signature.output_specs
-    placeholders = {spec.target: spec.arg.name for spec in program.graph_signature.input_specs if isinstance(spec.arg, TensorArgument)}
+    placeholders = {
+        spec.target: spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if isinstance(spec.arg, TensorArgument)
+    }
     values: list[Any] = []
     results: list[Result] = []
     for spec, value in zip(specs, output.args[0], strict=True):  # pyright: ignore[reportArgumentType]
@@ -167,7 +176,9 @@ def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[Result
     return tuple(results)
 
 
-def _result(spec: OutputSpec, node: torch.fx.Node, placeholders: Mapping[str | None, str], names: Mapping[str, str], index: int) -> Result:
+def _result(
+    spec: OutputSpec, node: torch.fx.Node, placeholders: Mapping[str | None, str], names: Mapping[str, str], index: int
+) -> Result:
     writes = ""
     if spec.kind in _MUTATIONS:
         target = spec.target or ""
@@ -190,10 +201,8 @@ def _keep_user_frames(program: ExportedProgram) -> None:
         node.meta["stack_trace"] = f'File "{file}", line {line}, in forward'
 
 
-def _import(graph: torch.fx.Graph) -> Any:
-    context = ir.Context()
-    torch_dialect.register_dialect(context)
-    importer = FxImporter(context=context)
+def _import(graph: torch.fx.Graph) -> ModuleOp:
+    importer = FxImporter(context=new_context())
     try:
         importer.import_stateless_graph(graph, func_name=ENTRY)
     except Exception as error:  # the importer raises NotImplementedError, ValueError, TypeError and its own
@@ -202,20 +211,19 @@ def _import(graph: torch.fx.Graph) -> Any:
             why=str(error).strip().split("\n")[0],
             do="write that op with others in the model",
         ) from error
-    return importer.module
+    return importer.module.operation.opview
 
 
-def _annotate(module: Any, arguments: Sequence[Argument], results: Sequence[Result]) -> None:
-    """Put names and kinds on the function (dialects/README.md)."""
+def annotate(module: ModuleOp, arguments: Sequence[Argument], results: Sequence[Result]) -> None:
+    """Put names and kinds on the module's function (dialects/README.md)."""
     function = module.body.operations[0]
     with module.context:
-        text = ir.StringAttr.get
-        function.arg_attrs = ir.ArrayAttr.get(
-            [ir.DictAttr.get({"elx.name": text(a.name), "elx.kind": text(a.kind)}) for a in arguments]
-        )
-        function.attributes["res_attrs"] = ir.ArrayAttr.get(
-            [ir.DictAttr.get({"elx.writes": text(r.writes)} if r.writes else {}) for r in results]
-        )
+        function.attributes["arg_attrs"] = _words({"elx.name": a.name, "elx.kind": a.kind} for a in arguments)
+        function.attributes["res_attrs"] = _words({"elx.writes": r.writes} if r.writes else {} for r in results)
+
+
+def _words(each: Iterable[Mapping[str, str]]) -> Attribute:
+    return ArrayAttr.get([DictAttr.get({key: StringAttr.get(text) for key, text in words.items()}) for words in each])
 
 
 def _dtype(value: torch.Tensor) -> str:
@@ -223,4 +231,6 @@ def _dtype(value: torch.Tensor) -> str:
 
 
 def _numpy(value: torch.Tensor) -> Array:
-    return np.asarray(value.detach().cpu().float().numpy() if value.is_floating_point() else value.detach().cpu().numpy())
+    return np.asarray(
+        value.detach().cpu().float().numpy() if value.is_floating_point() else value.detach().cpu().numpy()
+    )

@@ -72,7 +72,11 @@ class GgufFile:
         The vocabulary's size stands in the metadata instead. transformers reads the model's configuration from it some fifty times faster.
         """
         architecture = str(self.fields["general.architecture"].value)
-        kept = [bytes(self._bytes[f.begin : f.end]) for key, f in self.fields.items() if not key.startswith("tokenizer.") or not f.is_array]
+        kept = [
+            bytes(self._bytes[f.begin : f.end])
+            for key, f in self.fields.items()
+            if not key.startswith("tokenizer.") or not f.is_array
+        ]
         size_key, tokens = f"{architecture}.vocab_size", self.fields.get("tokenizer.ggml.tokens")
         if size_key not in self.fields and tokens is not None:
             kept.append(_string(size_key) + struct.pack("<II", 4, tokens.value))
@@ -102,7 +106,9 @@ class GgufFile:
             return self._skip_array(at)
         form = _SCALARS.get(kind)
         if form is None:
-            raise ElastixError(f"{self.path} has metadata of type {kind}", wanted="a type of GGUF version 3", do="convert it again")
+            raise ElastixError(
+                f"{self.path} has metadata of type {kind}", wanted="a type of GGUF version 3", do="convert it again"
+            )
         return struct.unpack_from(form, self._bytes, at)[0], at + struct.calcsize(form)
 
     def _skip_array(self, at: int) -> tuple[int, int]:
@@ -140,7 +146,9 @@ class GgufFile:
         try:
             known = GGMLQuantizationType(kind)
         except ValueError as error:
-            raise ElastixError(f"{name} in {self.path} is of GGUF type {kind}", wanted="a known type", do="update gguf") from error
+            raise ElastixError(
+                f"{name} in {self.path} is of GGUF type {kind}", wanted="a known type", do="update gguf"
+            ) from error
         block, size = GGML_QUANT_SIZES[known]
         return GgufTensor(known.name, shape, begin, begin + int(np.prod(shape, dtype=np.int64)) // block * size)
 

@@ -67,7 +67,9 @@ def gguf_names(architecture: str, layers: int, names: Sequence[str]) -> dict[str
     """
     known = {name: key for key, name in MODEL_ARCH_NAMES.items()}
     if architecture not in known:
-        raise ElastixError(f"a GGUF file of architecture {architecture}", wanted="one that the gguf package knows", do="update gguf")
+        raise ElastixError(
+            f"a GGUF file of architecture {architecture}", wanted="one that the gguf package knows", do="update gguf"
+        )
     table = get_tensor_name_map(known[architecture], layers)
     found: dict[str, str] = {}
     for name in names:

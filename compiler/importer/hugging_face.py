@@ -38,7 +38,9 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
     checkpoint = _gguf_store(file, model) if file is not None else open_folder(path)
     step = DecodeStep(model.to("meta"), context).eval()  # pyright: ignore[reportArgumentType]
     example = (torch.zeros(1, 1, dtype=torch.int64, device="meta"), torch.zeros(1, dtype=torch.int64, device="meta"))
-    rename = {name: _model_name(name) for name, _ in [*step.named_parameters(remove_duplicate=False), *step.named_buffers()]}
+    rename = {
+        name: _model_name(name) for name, _ in [*step.named_parameters(remove_duplicate=False), *step.named_buffers()]
+    }
     exported = export(step, example, input_names=("ids", "positions"), rename=rename)
     stored = [a.name for a in exported.arguments if a.kind in ("weight", "buffer")]
     constants = ArrayStore(exported.constants)
@@ -55,7 +57,11 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise ElastixError(f"no model at {path}", wanted="a folder with config.json and model.safetensors, or a GGUF file", do="check the path")
+        raise ElastixError(
+            f"no model at {path}",
+            wanted="a folder with config.json and model.safetensors, or a GGUF file",
+            do="check the path",
+        )
     return path
 
 
@@ -84,7 +90,11 @@ def _gguf_config(file: GgufFile) -> Any:
 
 def _bad_config(path: Path, error: Exception) -> ElastixError:
     reason = str(error).strip().split("\n")[0]
-    return ElastixError(f"transformers cannot read the configuration in {path}: {reason}", wanted="a causal language model", do="check the file")
+    return ElastixError(
+        f"transformers cannot read the configuration in {path}: {reason}",
+        wanted="a causal language model",
+        do="check the file",
+    )
 
 
 def _context(config: Any, wanted: int | None) -> int:
@@ -92,7 +102,11 @@ def _context(config: Any, wanted: int | None) -> int:
     if wanted is None:
         return min(longest, DEFAULT_CONTEXT)
     if not 1 <= wanted <= longest:
-        raise ElastixError(f"a context of {wanted} tokens", wanted=f"1 to {longest}, which the model was made for", do="give a shorter --max-context")
+        raise ElastixError(
+            f"a context of {wanted} tokens",
+            wanted=f"1 to {longest}, which the model was made for",
+            do="give a shorter --max-context",
+        )
     return wanted
 
 
@@ -120,7 +134,9 @@ def _gguf_store(file: GgufFile, model: PreTrainedModel) -> GgufStore:
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=model.config.to_dict())
 
     def restore(name: str, values: Array) -> Array:
-        restored = processor.process(weights=values, name=name, tensor_key_mapping={}, parsed_parameters={"tensors": {}})
+        restored = processor.process(
+            weights=values, name=name, tensor_key_mapping={}, parsed_parameters={"tensors": {}}
+        )
         return values if restored.name is None else restored.weights
 
     return GgufStore(file, gguf_names(architecture, model.config.num_hidden_layers, list(model.state_dict())), restore)
@@ -133,7 +149,9 @@ def _model_name(name: str) -> str:
     return name.removeprefix("model.")
 
 
-def _store(names: list[str], model: PreTrainedModel, computed: tuple[WeightStore, ...], checkpoint: WeightStore, where: str) -> NamedStore:
+def _store(
+    names: list[str], model: PreTrainedModel, computed: tuple[WeightStore, ...], checkpoint: WeightStore, where: str
+) -> NamedStore:
     """Every name of the function, found among computed values or in the checkpoint, tied or with the base model's prefix left out."""
     tied = _tied(model)
     prefix = model.base_model_prefix + "."

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from elastix.compiler.importer.store import WeightStore
+from elastix.compiler.ir import ModuleOp
 
 Kind = Literal["weight", "cache", "buffer", "input"]
 
@@ -33,12 +34,13 @@ class Result:
 class Imported:
     """A model as one stateless function `entry` of `module` (torch dialect; arguments carry `elx.name` and `elx.kind`).
 
+    arguments, results: as imported; passes add and drop weights, so later stages read the function's attributes instead.
     store: the values of every weight and buffer argument.
     tokenizer: folder or GGUF file that holds the tokenizer, if any.
     max_context: length of the caches, in tokens; 0 if the model has none.
     """
 
-    module: Any
+    module: ModuleOp
     entry: str
     store: WeightStore
     arguments: tuple[Argument, ...]

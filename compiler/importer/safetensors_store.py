@@ -123,9 +123,13 @@ def _check(path: Path, name: str, entry: _Entry, size: int) -> None:
             do="download it again",
         )
     kind = _TYPES.get(entry.dtype)
-    if kind is not None and entry.end - entry.begin != np.dtype(kind).itemsize * int(np.prod(entry.shape, dtype=np.int64)):
+    if kind is not None and entry.end - entry.begin != np.dtype(kind).itemsize * int(
+        np.prod(entry.shape, dtype=np.int64)
+    ):
         raise _not_safetensors(path, f"the size of {name} does not follow from its shape")
 
 
 def _not_safetensors(path: Path, why: str) -> ElastixError:
-    return ElastixError(f"{path} is not a safetensors file: {why}", wanted="a complete checkpoint", do="download it again")
+    return ElastixError(
+        f"{path} is not a safetensors file: {why}", wanted="a complete checkpoint", do="download it again"
+    )

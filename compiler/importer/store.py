@@ -1,5 +1,6 @@
 """Where weights are read from: by name, one tensor at a time, out of memory-mapped files."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -9,13 +10,14 @@ from numpy.typing import NDArray
 from elastix.compiler.errors import ElastixError
 
 Array = NDArray[Any]
-TRANSPOSED = ".T"
+_VIEW = re.compile(r"(.+)(\.T|\.flat|\+1|\[\d+:\d+\])")
 
 
 class WeightStore(Protocol):
     """Tensors by name; nothing is read before `read`, and nothing read is kept.
 
-    A name that ends in `.T` is the transposed matrix of the name before it.
+    The end of a name may say how its tensor is seen: `w.T` transposed, `w.flat` in one dimension, `w[4:8]` those rows, `w+1` plus one;
+    from left to right, so `w.T[4:8]` is rows of the transposed matrix.
     """
 
     def names(self) -> list[str]:
@@ -70,7 +72,7 @@ class ArrayStore:
 
 
 class NamedStore:
-    """Stores seen under the names of a model: each name leads to a store and a name in it; `.T` transposes."""
+    """Stores seen under the names of a model: each name leads to a store and a name in it; views are taken here."""
 
     def __init__(self, places: Mapping[str, tuple[WeightStore, str]], where: str) -> None:
         self._places = dict(places)
@@ -80,26 +82,44 @@ class NamedStore:
         return list(self._places)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        store, there, transposed = self._find(name)
-        shape = store.shape(there)
-        return shape[::-1] if transposed else shape
+        if name in self._places:
+            store, there = self._places[name]
+            return store.shape(there)
+        of, view = self._view(name)
+        # An array that takes no memory has the shape that the view gives.
+        return tuple(_seen(np.broadcast_to(np.float32(0), self.shape(of)), view).shape)
 
     def dtype(self, name: str) -> str:
-        store, there, _ = self._find(name)
-        return store.dtype(there)
+        if name in self._places:
+            store, there = self._places[name]
+            return store.dtype(there)
+        return self.dtype(self._view(name)[0])
 
     def read(self, name: str) -> Array:
-        store, there, transposed = self._find(name)
-        values = store.read(there)
-        return np.ascontiguousarray(values.T) if transposed else values
-
-    def _find(self, name: str) -> tuple[WeightStore, str, bool]:
         if name in self._places:
-            return *self._places[name], False
-        plain = name.removesuffix(TRANSPOSED)
-        if plain in self._places:
-            return *self._places[plain], True
-        raise no_such_weight(name, self._where)
+            store, there = self._places[name]
+            return store.read(there)
+        of, view = self._view(name)
+        return as_float32(_seen(self.read(of), view))
+
+    def _view(self, name: str) -> tuple[str, str]:
+        found = _VIEW.fullmatch(name)
+        if found is None:
+            raise no_such_weight(name, self._where)
+        return found[1], found[2]
+
+
+def _seen(values: Array, view: str) -> Array:
+    match view:
+        case ".T":
+            return values.T
+        case ".flat":
+            return values.reshape(-1)
+        case "+1":
+            return values + np.float32(1)
+        case _:
+            first, last = view[1:-1].split(":")
+            return values[int(first) : int(last)]
 
 
 def merge(*stores: WeightStore, where: str) -> NamedStore:
@@ -114,7 +134,7 @@ def merge(*stores: WeightStore, where: str) -> NamedStore:
 def as_float32(values: Array) -> Array:
     """Floating values as contiguous float32; integers and bools keep their type."""
     wanted = np.float32 if values.dtype.kind == "f" else values.dtype
-    return np.ascontiguousarray(values, dtype=wanted)
+    return np.asarray(values, dtype=wanted, order="C")
 
 
 def bfloat16_as_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -122,4 +142,11 @@ def bfloat16_as_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-_SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64", "float16": "F16", "int64": "I64", "int32": "I32", "bool": "BOOL"}
+_SAFETENSORS_NAMES = {
+    "float32": "F32",
+    "float64": "F64",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "bool": "BOOL",
+}

@@ -6,7 +6,15 @@ import torch
 
 from elastix.compiler.importer.exported import export
 from elastix.compiler.importer.imported import Imported
-from elastix.compiler.importer.store import Array, ArrayStore, NamedStore, as_float32, bfloat16_as_float32, merge, no_such_weight
+from elastix.compiler.importer.store import (
+    Array,
+    ArrayStore,
+    NamedStore,
+    as_float32,
+    bfloat16_as_float32,
+    merge,
+    no_such_weight,
+)
 
 
 class ModuleStore:

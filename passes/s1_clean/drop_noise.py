@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from elastix.compiler.importer import torch_ops as torch
-from elastix.compiler.importer.torch_values import items, shape, truth
+from elastix.compiler.importer.torch_values import items, number, shape, truth
 from elastix.compiler.ir import ModuleOp, Value, compiler_pass, pattern, rewrite_until_stable
-from elastix.compiler.importer.torch_values import number
 
 
 @pattern
@@ -45,6 +44,11 @@ def copy_to_same_type(op: torch.Aten_ToCopyOp) -> Value | None:
 
 @pattern
 def conversion_to_same_type(op: torch.AtenToDtypeOp) -> Value | None:
+    return op.self_ if op.self_.type == op.result.type else None
+
+
+@pattern
+def type_as_same_type(op: torch.AtenTypeAsOp) -> Value | None:
     return op.self_ if op.self_.type == op.result.type else None
 
 
@@ -89,6 +93,7 @@ def drop_noise(module: ModuleOp) -> None:
         dropout_outside_training,
         copy_to_same_type,
         conversion_to_same_type,
+        type_as_same_type,
         expand_to_same_shape,
         whole_slice,
         times_one,

@@ -1,7 +1,17 @@
 """Products with a weight matrix, however they are written, become `elx.linear`."""
 
 from elastix.compiler.importer import torch_ops as torch
-from elastix.compiler.importer.torch_values import behind, defining, from_builtin, is_f32, is_none, number, shape, to_builtin, whole
+from elastix.compiler.importer.torch_values import (
+    behind,
+    defining,
+    from_builtin,
+    is_f32,
+    is_none,
+    number,
+    shape,
+    to_builtin,
+    whole,
+)
 from elastix.compiler.ir import ModuleOp, Value, compiler_pass, pattern, rewrite_until_stable
 from elastix.dialects import elx
 from elastix.passes.s2_fuse.looking_back import either_way, plain_sum
@@ -81,7 +91,13 @@ def _bias(value: Value, like: Value) -> Value | None:
     """An argument that is added to every row of `like`; as one row where it has more dimensions."""
     argument, columns = stored_argument(value), (shape(like) or (0,))[-1]
     sizes = shape(value)
-    if argument is None or sizes is None or not is_f32(value) or sizes[-1:] != (columns,) or any(n != 1 for n in sizes[:-1]):
+    if (
+        argument is None
+        or sizes is None
+        or not is_f32(value)
+        or sizes[-1:] != (columns,)
+        or any(n != 1 for n in sizes[:-1])
+    ):
         return None
     return argument if len(sizes) == 1 else derived(argument, ".flat", (columns,))
 

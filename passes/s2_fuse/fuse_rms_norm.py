@@ -38,7 +38,12 @@ def rms_norm_in_parts(op: torch.AtenMulTensorOp) -> Value | None:
 def rms_norm_as_one_op(op: torch.AtenRmsNormOp) -> Value | None:
     weight = stored_argument(op.weight)
     eps = _F32_EPSILON if is_none(op.eps) else number(op.eps)
-    if weight is None or eps is None or not is_f32(op.input) or whole_items(op.normalized_shape) != list(shape(op.input) or ())[-1:]:
+    if (
+        weight is None
+        or eps is None
+        or not is_f32(op.input)
+        or whole_items(op.normalized_shape) != list(shape(op.input) or ())[-1:]
+    ):
         return None
     return from_builtin(elx.RmsNormOp(x=to_builtin(op.input), weight=to_builtin(weight), eps=eps).result, op.result)
 
@@ -46,7 +51,11 @@ def rms_norm_as_one_op(op: torch.AtenRmsNormOp) -> Value | None:
 def _weight(value: Value) -> Value | None:
     """An argument, or one plus an argument, which the store can give."""
     op = defining(value)
-    if isinstance(op, torch.AtenAddScalarOp) and number(op.other) == 1 and (plain := stored_argument(op.self_)) is not None:
+    if (
+        isinstance(op, torch.AtenAddScalarOp)
+        and number(op.other) == 1
+        and (plain := stored_argument(op.self_)) is not None
+    ):
         return derived(plain, "+1", shape(plain) or ())
     return stored_argument(value)
 
@@ -62,7 +71,8 @@ def _normed(op: torch.AtenMulTensorOp) -> tuple[Value, float] | None:
         if not isinstance(mean, torch.AtenMeanDimOp) or eps is None or not truth(mean.keepdim):
             continue
         last = len(shape(x) or ()) - 1
-        if whole_items(mean.dim) in ([-1], [last]) and _squared(mean.self_) == x:
+        squared = _squared(mean.self_)
+        if whole_items(mean.dim) in ([-1], [last]) and squared is not None and squared == x:
             return x, eps
     return None
 

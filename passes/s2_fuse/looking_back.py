@@ -2,7 +2,7 @@
 
 from elastix.compiler.importer import torch_ops as torch
 from elastix.compiler.importer.torch_values import defining, number, shape, to_builtin, whole
-from elastix.compiler.ir import Value, shape_of, tensor, element_of
+from elastix.compiler.ir import Value, element_of, shape_of, tensor
 from elastix.dialects import elx
 
 SHAPES_ONLY = (

@@ -5,6 +5,7 @@ The name says what the store is to read (compiler/importer/store.py): `w.T` tran
 
 from typing import cast
 
+from elastix.compiler.importer.torch_values import TO_BUILTIN, defining, vtensor
 from elastix.compiler.ir import (
     ArrayAttr,
     Block,
@@ -17,7 +18,6 @@ from elastix.compiler.ir import (
     TypeAttr,
     Value,
 )
-from elastix.compiler.importer.torch_values import TO_BUILTIN, defining, vtensor
 
 STORED = ("weight", "buffer")
 

@@ -1,0 +1,95 @@
+"""The function's arguments and results become builtin tensors; what nobody reads goes."""
+
+from elastix.compiler.importer.torch_values import (
+    FROM_BUILTIN,
+    TO_BUILTIN,
+    builtin_type,
+    defining,
+    from_builtin,
+    to_builtin,
+)
+from elastix.compiler.ir import (
+    ArrayAttr,
+    BlockArgument,
+    InsertionPoint,
+    ModuleOp,
+    OpView,
+    Value,
+    build_at,
+    compiler_pass,
+)
+from elastix.passes.s2_fuse.weight_arguments import STORED, kind_of, set_function_type
+
+_DIALECTS = ("torch", "torch_c", "elx")
+
+
+@compiler_pass
+def torch_to_builtin_signature(module: ModuleOp) -> None:
+    """Give functions builtin tensors as arguments and results; drop unused ops, and unused weights and buffers.
+
+    torch ops that are left read and write builtin tensors through `torch_c` casts.
+    """
+    for function in module.body.operations:
+        if function.OPERATION_NAME == "func.func":
+            with function.location:
+                _convert(function)
+
+
+def _convert(function: OpView) -> None:
+    block = function.regions[0].blocks[0]
+    for argument in block.arguments:
+        _make_builtin(argument)
+    *_, last = block.operations
+    with build_at(InsertionPoint(last), last.location):
+        for place, value in enumerate(last.operands):
+            if builtin_type(value) is not None:
+                last.operation.operands[place] = to_builtin(value)
+    for op in block.operations:
+        if op.operation.name == TO_BUILTIN and (source := _behind_cast(op)) is not None:
+            op.results[0].replace_all_uses_with(source)
+    for op in reversed(list(block.operations)):
+        if op.operation.name.split(".")[0] in _DIALECTS and not any(_is_used(result) for result in op.results):
+            op.operation.erase()
+    _drop_unused_arguments(function)
+    set_function_type(function)
+
+
+def _make_builtin(argument: BlockArgument) -> None:
+    old, new = argument.type, builtin_type(argument)
+    if new is None or old == new:
+        return
+    uses = list(argument.uses)
+    argument.set_type(new)
+    torch_users = [use for use in uses if use.owner.operation.name != TO_BUILTIN]
+    for use in uses:
+        if use.owner.operation.name == TO_BUILTIN:
+            use.owner.results[0].replace_all_uses_with(argument)
+            use.owner.operation.erase()
+    if torch_users:
+        with build_at(InsertionPoint.at_block_begin(argument.owner), argument.location):
+            seen_by_torch = from_builtin(argument, old)
+        for use in torch_users:
+            use.owner.operation.operands[use.operand_number] = seen_by_torch
+
+
+def _behind_cast(op: OpView) -> Value | None:
+    source = defining(op.operands[0])
+    same = (
+        source is not None and source.operation.name == FROM_BUILTIN and source.operands[0].type == op.results[0].type
+    )
+    return source.operands[0] if source is not None and same else None
+
+
+def _drop_unused_arguments(function: OpView) -> None:
+    block = function.regions[0].blocks[0]
+    words = list(ArrayAttr(function.attributes["arg_attrs"])) if "arg_attrs" in function.attributes else []
+    unused = [a.arg_number for a in block.arguments if kind_of(a) in STORED and not _is_used(a)]
+    for place in reversed(unused):
+        block.erase_argument(place)
+        del words[place]
+    if unused:
+        function.attributes["arg_attrs"] = ArrayAttr.get(words)
+
+
+def _is_used(value: Value) -> bool:
+    return any(True for _ in value.uses)
