@@ -1,6 +1,13 @@
 """Stage 4: what runs on the processor, what on the host, and why."""
 
 from elastix.compiler.ir import Pass
+from elastix.passes.s4_partition.elx_to_torch import elx_to_torch
+from elastix.passes.s4_partition.outline_torch import outline_torch
+from elastix.passes.s4_partition.partition import partition
 
-PASSES: tuple[Pass, ...] = ()
+PASSES: tuple[Pass, ...] = (
+    partition,
+    elx_to_torch,  # reads the side that partition chose, and makes torch ops for the next
+    outline_torch,
+)
 """In running order."""

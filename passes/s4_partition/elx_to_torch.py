@@ -1,20 +1,19 @@
 """Linear layers and embeddings that stay in float on the host become torch ops again."""
 
-from elastix.compiler.ir import build_at, compiler_pass, integer, shape_of
+from elastix.compiler.ir import build_at, compiler_pass
 from elastix.compiler.ir.core import (
+    Attribute,
     InsertionPoint,
-    IntegerType,
     ModuleOp,
     Operation,
     OpResult,
     OpView,
-    RankedTensorType,
     StringAttr,
     Type,
     Value,
-    WalkResult,
 )
-from elastix.compiler.torch_groups import FROM_BUILTIN, TO_BUILTIN
+from elastix.compiler.step_function import all_ops
+from elastix.compiler.torch_groups import FROM_BUILTIN, TO_BUILTIN, torch_type
 from elastix.dialects.elx import EmbeddingOp, LinearOp, QuantizedLinearOp, QuantizeOp
 from elastix.passes.s4_partition.partition import HOST, SIDE
 
@@ -23,17 +22,10 @@ from elastix.passes.s4_partition.partition import HOST, SIDE
 def elx_to_torch(module: ModuleOp) -> None:
     """Turn what has neither a processor format nor a runtime kernel back into torch ops, which compile for the host.
 
-    These are `elx.linear` and `elx.embedding` (no format was given them), and `elx.quantized_linear` that `partition` left to
-    the host, which then computes with the float activations and weights.
+    These are `elx.linear` and `elx.embedding` (no format was given them), and `elx.quantized_linear` that `partition`
+    left to the host, which then computes with the float activations and weights.
     """
-    found: list[OpView] = []
-
-    def look(op: Operation) -> WalkResult:
-        found.append(op.opview)
-        return WalkResult.ADVANCE
-
-    module.operation.walk(look)
-    for op in found:
+    for op in all_ops(module):
         match op:
             case LinearOp():
                 _replace(op, _linear(op, op.x, op.weight, op.bias))
@@ -43,6 +35,8 @@ def elx_to_torch(module: ModuleOp) -> None:
                 quantize = op.x.owner
                 if isinstance(quantize, QuantizeOp):
                     _replace(op, _linear(op, quantize.x, op.weight, op.bias))
+                    if not any(True for result in quantize.results for _ in result.uses):
+                        quantize.erase()
             case _:
                 pass
 
@@ -58,24 +52,28 @@ def _replace(op: OpView, value: Value) -> None:
 
 def _linear(op: OpView, x: Value, weight: Value, bias: Value | None) -> Value:
     with build_at(InsertionPoint(op), op.location):
-        third = _none() if bias is None else _from_builtin(bias)
-        operands = [_from_builtin(x), _from_builtin(weight), third]
-        return _to_builtin("torch.aten.linear", operands, op)
+        third = _constant("none") if bias is None else _from_builtin(bias)
+        return _torch("torch.aten.linear", [_from_builtin(x), _from_builtin(weight), third], op)
 
 
 def _embedding(op: EmbeddingOp) -> Value:
     with build_at(InsertionPoint(op), op.location):
-        no_padding = _constant("torch.constant.int", "!torch.int", "value = -1 : i64")
-        false = _constant("torch.constant.bool", "!torch.bool", "value = false")
+        no_padding, false = _constant("int", "-1 : i64"), _constant("bool", "false")
         operands = [_from_builtin(op.table), _from_builtin(op.ids), no_padding, false, false]
-        return _to_builtin("torch.aten.embedding", operands, op)
+        return _torch("torch.aten.embedding", operands, op)
 
 
-def _none() -> Value:
-    return Operation.create("torch.constant.none", [Type.parse("!torch.none")]).results[0]
+def _constant(kind: str, value: str = "") -> Value:
+    attributes = {"value": Attribute.parse(value)} if value else None
+    return Operation.create(f"torch.constant.{kind}", [Type.parse(f"!torch.{kind}")], [], attributes).results[0]
 
 
-def _constant(name: str, kind: str, value: str) -> Value:
-    from elastix.compiler.ir.core import Attribute
+def _from_builtin(value: Value) -> Value:
+    return Operation.create(FROM_BUILTIN, [Type.parse(torch_type(value.type))], [value]).results[0]
 
-    return Operation.create(name, [Type.parse(kind)], attributes={"value": Attribute.parse(value)}).results[0]
+
+def _torch(name: str, operands: list[Value], op: OpView) -> Value:
+    """The torch op `name` in the place of `op`, as a builtin tensor."""
+    kind = op.results[0].type
+    result = Operation.create(name, [Type.parse(torch_type(kind))], operands).results[0]
+    return Operation.create(TO_BUILTIN, [kind], [result]).results[0]

@@ -21,7 +21,8 @@ from elastix.compiler.ir.core import (
     TypeAttr,
     Value,
 )
-from elastix.compiler.torch_groups import FROM_BUILTIN, TO_BUILTIN, Group, builtin_type, torch_groups
+from elastix.compiler.step_function import step_function
+from elastix.compiler.torch_groups import FROM_BUILTIN, TO_BUILTIN, Group, builtin_type, original, torch_groups
 
 NESTED = "torch_functions"
 
@@ -30,13 +31,12 @@ NESTED = "torch_functions"
 def outline_torch(module: ModuleOp) -> None:
     """Move every maximal group of connected torch ops into a function of the nested module `@torch_functions`.
 
-    The nested module holds torch ops only, because torch-mlir's own pipelines refuse a module with any other op in it; the main
-    function calls through a private declaration of the same name with builtin tensor types. Groups that are alike in every op
-    share one function. Raises CannotCompile for a tensor without a fixed shape at a group's edge, and for an op with regions.
+    The nested module holds torch ops only, because torch-mlir's own pipelines refuse a module with any other op in it;
+    the main function calls through a private declaration of the same name with builtin tensor types. Groups that are
+    alike in every op share one function. Raises CannotCompile for a tensor without a fixed shape at a group's edge, and
+    for an op with regions.
     """
-    for op in list(module.body.operations):
-        if op.name == "func.func" and op.regions[0].blocks:
-            _Outlining(module, op.regions[0].blocks[0]).run()
+    _Outlining(module, step_function(module).block).run()
 
 
 class _Outlining:
@@ -48,30 +48,30 @@ class _Outlining:
 
     def run(self) -> None:
         groups = torch_groups(self._block)
-        order = {op: index for index, op in enumerate(self._block.operations)}
-        calls = {self._outline(group): order[group.ops[-1]] for group in groups}
-        for op in [op for op in reversed(list(order)) if op.name.startswith(("torch.", "torch_c."))]:
+        ops = list(self._block.operations)
+        order = {op: index for index, op in enumerate(ops)}
+        kept = [index for index, op in enumerate(ops[:-1]) if not _is_torch(op)]
+        calls = [order[group.ops[-1]] for group in groups]
+        for group in groups:
+            self._outline(group)
+        # From here on ops count by their place: the bindings give an op whose operand changed another identity.
+        for op in reversed([op for op in ops if _is_torch(op)]):
             self._erase(op)
-        if calls:
-            _sort(self._block, order | calls)
+        if groups:
+            _sort(self._block, kept + calls)
 
-    def _outline(self, group: Group) -> OpView:
+    def _outline(self, group: Group) -> None:
         inputs = [self._builtin_of(value, group) for value in group.inputs]
         outputs = [Type.parse(_edge_type(value, group.ops[0])) for value in group.outputs]
         name = self._function(group, [value.type for value in inputs], outputs)
         with build_at(InsertionPoint.at_block_terminator(self._block), group.ops[-1].location):
             call = Operation.create("func.call", outputs, inputs, {"callee": FlatSymbolRefAttr.get(name)})
         self._builtin.update(zip(group.outputs, call.results, strict=True))
-        return call
 
     def _builtin_of(self, value: Value, group: Group) -> Value:
         producer = value.owner
         if isinstance(producer, OpView) and producer.name == FROM_BUILTIN:
-            source = producer.operands[0]
-            inner = source.owner
-            if isinstance(inner, OpView) and inner.name == TO_BUILTIN:
-                return self._builtin_of(inner.operands[0], group)
-            return source
+            return producer.operands[0]
         if value not in self._builtin:
             raise RefusedOp(
                 group.ops[0], f"it reads {value.type} from outside", wanted="a builtin tensor converted to it"
@@ -85,7 +85,8 @@ class _Outlining:
             self._module.body.append(self._nested)
         name = f"torch_{len(self._names)}"
         function = _new_function(name, [value.type for value in group.inputs], [value.type for value in group.outputs])
-        _fill(Block.create_at_start(function.regions[0], [value.type for value in group.inputs]), group)
+        places = [value.location for value in group.inputs]
+        _fill(Block.create_at_start(function.regions[0], [value.type for value in group.inputs], places), group)
         alike = text_of(function).replace(f"@{name}(", "@(", 1)
         if alike in self._names:
             function.erase()
@@ -101,9 +102,13 @@ class _Outlining:
             producer = source.owner
             if isinstance(producer, OpView) and producer.name == FROM_BUILTIN:
                 op.results[0].replace_all_uses_with(producer.operands[0])
-            else:
+            elif source in self._builtin:
                 op.results[0].replace_all_uses_with(self._builtin[source])
         op.erase()
+
+
+def _is_torch(op: OpView) -> bool:
+    return op.name.startswith(("torch.", "torch_c."))
 
 
 def _edge_type(value: Value, op: OpView) -> str:
@@ -130,6 +135,7 @@ def _fill(block: Block, group: Group) -> None:
     copies: dict[Value, Value] = dict(zip(group.inputs, block.arguments, strict=True))
 
     def copied(value: Value) -> Value:
+        value = original(value)
         if value not in copies and isinstance(value, OpResult):
             copy(value.owner)
         return copies[value]
@@ -148,23 +154,25 @@ def _fill(block: Block, group: Group) -> None:
         Operation.create("func.return", operands=[copies[value] for value in group.outputs])
 
 
-def _sort(block: Block, priority: dict[OpView, int]) -> None:
-    """Order the block so that every op follows what it reads; among the ready ones the lowest priority comes first."""
+def _sort(block: Block, priority: Sequence[int]) -> None:
+    """Order the block so that every op follows what it reads; among the ready ones the lowest priority comes first.
+
+    priority: of each op but the terminator, in their present order.
+    """
     ops = list(block.operations)
     terminator = ops.pop()
-    waits = {op: {v.owner for v in op.operands if isinstance(v.owner, OpView)} for op in ops}
-    readers: dict[OpView, list[OpView]] = {op: [] for op in ops}
-    for op, owners in waits.items():
-        for owner in owners:
-            readers[owner].append(op)
-    count = {op: len(owners) for op, owners in waits.items()}
-    ready = [(priority[op], i) for i, op in enumerate(ops) if not count[op]]
     index = {op: i for i, op in enumerate(ops)}
-    ready.sort()
+    readers: list[list[int]] = [[] for _ in ops]
+    waits = [0] * len(ops)
+    for i, op in enumerate(ops):
+        for owner in {value.owner for value in op.operands if isinstance(value.owner, OpView)}:
+            readers[index[owner]].append(i)
+            waits[i] += 1
+    ready = sorted((priority[i], i) for i, count in enumerate(waits) if not count)
     while ready:
-        op = ops[heappop(ready)[1]]
-        op.move_before(terminator)
-        for reader in readers[op]:
-            count[reader] -= 1
-            if not count[reader]:
-                heappush(ready, (priority[reader], index[reader]))
+        _, i = heappop(ready)
+        ops[i].move_before(terminator)
+        for reader in readers[i]:
+            waits[reader] -= 1
+            if not waits[reader]:
+                heappush(ready, (priority[reader], reader))

@@ -1,0 +1,67 @@
+"""Every op learns which side it runs on, and why."""
+
+from typing import Final
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.ir import RefusedOp, compiler_pass, shape_of
+from elastix.compiler.ir.core import ModuleOp, OpResult, OpView, StringAttr
+from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.step_function import processor_of, step_function
+from elastix.dialects.elx import EmbeddingOp, LinearOp, QuantizedEmbeddingOp, QuantizedLinearOp, QuantizeOp
+
+SIDE: Final = "elx.side"
+REASON: Final = "elx.reason"
+PROCESSOR: Final = "processor"
+HOST: Final = "host"
+_COLUMNS_OF_A_TILE = 32
+
+
+@compiler_pass
+def partition(module: ModuleOp) -> None:
+    """Mark each op with the side it runs on (`elx.side`) and the reason (`elx.reason`).
+
+    A quantized linear layer runs on the module's `epu.processor` if its rows fit the activation buffer. Refuses
+    activations quantized to another width than the processor's.
+    """
+    parameters = processor_of(module).parameters()
+    for op in step_function(module).block.operations:
+        if op.name.startswith(("elx.", "torch.")):
+            side, reason = _decide(op, parameters)
+            op.attributes[SIDE] = StringAttr.get(side)
+            op.attributes[REASON] = StringAttr.get(reason)
+
+
+def _decide(op: OpView, processor: ProcessorParameters) -> tuple[str, str]:
+    match op:
+        case QuantizedLinearOp():
+            return _decide_linear(op, processor)
+        case QuantizeOp():
+            return HOST, "the host quantizes activations as it uploads them"
+        case LinearOp() | EmbeddingOp():
+            return HOST, "no weight format was chosen"
+        case QuantizedEmbeddingOp():
+            return HOST, "the host reads the rows out of the packed image"
+        case _ if op.name.startswith("torch."):
+            return HOST, "no elx op covers it"
+        case _:
+            return HOST, "the processor multiplies matrices only"
+
+
+def _decide_linear(op: QuantizedLinearOp, processor: ProcessorParameters) -> tuple[str, str]:
+    quantize = op.x.owner if isinstance(op.x, OpResult) else None
+    if isinstance(quantize, QuantizeOp) and quantize.activation_bits != processor.activation_bits:
+        raise RefusedOp(
+            op,
+            f"activations of {quantize.activation_bits} bits",
+            wanted=f"{processor.activation_bits} bits, as the processor has",
+            do="choose one width for both",
+        )
+    columns = shape_of(op.weight)[1]
+    tiles = -(-columns // _COLUMNS_OF_A_TILE)
+    if tiles > processor.max_tiles:
+        return HOST, f"{columns} columns are {tiles} tiles, more than the processor's {processor.max_tiles}"
+    if not isinstance(quantize, QuantizeOp):
+        raise ElastixError(
+            f"{op.name} reads {op.x.type} that no elx.quantize made", wanted="the result of elx.quantize"
+        )
+    return PROCESSOR, f"{op.format}, {tiles} tiles of the processor's {processor.max_tiles}"
