@@ -1,6 +1,5 @@
 """The module says which processor it is compiled for."""
 
-from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import build_at, compiler_pass, shape_of
 from elastix.compiler.ir.core import InsertionPoint, IntegerAttr, Location, ModuleOp
 from elastix.compiler.processor.parameters import COLUMNS, ProcessorParameters
@@ -17,7 +16,7 @@ def choose_processor(
     """Add the `epu.processor` that the module's quantized linear layers need.
 
     Its activation buffer holds the longest row of all layers; its activations have the bits that `assign-precision`
-    noted. Refuses a module that names a processor already, and parameters that no processor can have.
+    noted. A module that names a processor keeps it. Refuses parameters that no processor can have.
 
     beat: bits that an engine takes a cycle: 64, 128, 256 or 512.
     lanes: tokens that share one pass over the weights.
@@ -26,7 +25,7 @@ def choose_processor(
     fifo_beats: beats of a channel's FIFO, a power of two.
     """
     if any(isinstance(op, ProcessorOp) for op in module.body.operations):
-        raise ElastixError("an epu.processor that is there already", wanted="none", do="run choose-processor once")
+        return
     columns = [shape_of(op.weight)[1] for op in all_ops(module) if isinstance(op, QuantizedLinearOp)]
     attributes = module.operation.attributes
     noted = ACTIVATION_BITS_ATTRIBUTE in attributes
