@@ -1,108 +1,164 @@
 """MLIR as the rest of the project sees it: typed, single-threaded, and the only importer of the raw bindings."""
 
-from elastix.compiler.ir.attributes import Codec as Codec
-from elastix.compiler.ir.attributes import Symbol as Symbol
-from elastix.compiler.ir.attributes import add_codec as add_codec
-from elastix.compiler.ir.context import (
-    build_at as build_at,
+from elastix.compiler.ir.attributes import Codec, Symbol, add_codec
+from elastix.compiler.ir.context import build_at, bytecode_of, new_context, new_module, parse, parse_file, text_of
+from elastix.compiler.ir.core import (
+    ArrayAttr,
+    Attribute,
+    BF16Type,
+    Block,
+    BlockArgument,
+    BoolAttr,
+    CallSiteLoc,
+    Context,
+    DenseElementsAttr,
+    DenseI32ArrayAttr,
+    DenseI64ArrayAttr,
+    DenseResourceElementsAttr,
+    DiagnosticInfo,
+    DictAttr,
+    F16Type,
+    F32Type,
+    F64Type,
+    FileLineColLoc,
+    FlatSymbolRefAttr,
+    FloatAttr,
+    FunctionType,
+    FusedLoc,
+    IndexType,
+    InsertionPoint,
+    IntegerAttr,
+    IntegerType,
+    Location,
+    MLIRError,
+    Module,
+    ModuleOp,
+    NamedAttribute,
+    NameLoc,
+    Operation,
+    OpOperand,
+    OpResult,
+    OpView,
+    RankedTensorType,
+    Region,
+    StringAttr,
+    SymbolTable,
+    Type,
+    TypeAttr,
+    UnitAttr,
+    UnknownLoc,
+    Value,
+    WalkOrder,
+    WalkResult,
 )
-from elastix.compiler.ir.context import (
-    new_context as new_context,
-)
-from elastix.compiler.ir.context import (
-    new_module as new_module,
-)
-from elastix.compiler.ir.context import (
-    parse as parse,
-)
-from elastix.compiler.ir.context import (
-    parse_file as parse_file,
-)
-from elastix.compiler.ir.context import (
-    text_of as text_of,
-)
-from elastix.compiler.ir.core import *  # noqa: F403
-from elastix.compiler.ir.diagnostics import (
-    Diagnostic as Diagnostic,
-)
-from elastix.compiler.ir.diagnostics import (
-    InvalidIR as InvalidIR,
-)
-from elastix.compiler.ir.diagnostics import (
-    RefusedOp as RefusedOp,
-)
-from elastix.compiler.ir.diagnostics import (
-    at as at,
-)
-from elastix.compiler.ir.diagnostics import (
-    collect as collect,
-)
-from elastix.compiler.ir.diagnostics import (
-    place as place,
-)
-from elastix.compiler.ir.diagnostics import (
-    remark as remark,
-)
-from elastix.compiler.ir.diagnostics import (
-    warn as warn,
-)
-from elastix.compiler.ir.jit import Compiled as Compiled
+from elastix.compiler.ir.diagnostics import Diagnostic, InvalidIR, RefusedOp, at, collect, place, remark, warn
+from elastix.compiler.ir.jit import Compiled
 from elastix.compiler.ir.machinery import (
-    Dialect as Dialect,
+    Dialect,
+    IsolatedTrait,
+    NoTerminatorTrait,
+    ParametricAttribute,
+    TerminatorTrait,
 )
-from elastix.compiler.ir.machinery import (
-    IsolatedTrait as IsolatedTrait,
-)
-from elastix.compiler.ir.machinery import (
-    NoTerminatorTrait as NoTerminatorTrait,
-)
-from elastix.compiler.ir.machinery import (
-    ParametricAttribute as ParametricAttribute,
-)
-from elastix.compiler.ir.machinery import (
-    TerminatorTrait as TerminatorTrait,
-)
-from elastix.compiler.ir.ops import Op as Op
-from elastix.compiler.ir.ops import Result as Result
-from elastix.compiler.ir.ops import inferred as inferred
-from elastix.compiler.ir.passes import Option as Option
-from elastix.compiler.ir.passes import Pass as Pass
-from elastix.compiler.ir.passes import compiler_pass as compiler_pass
-from elastix.compiler.ir.patterns import (
-    CHANGED as CHANGED,
-)
-from elastix.compiler.ir.patterns import (
-    Pattern as Pattern,
-)
-from elastix.compiler.ir.patterns import (
-    Replacement as Replacement,
-)
-from elastix.compiler.ir.patterns import (
-    pattern as pattern,
-)
-from elastix.compiler.ir.patterns import (
-    rewrite_until_stable as rewrite_until_stable,
-)
-from elastix.compiler.ir.registry import all_passes as all_passes
-from elastix.compiler.ir.registry import stages as stages
-from elastix.compiler.ir.runner import PassFailed as PassFailed
-from elastix.compiler.ir.runner import Watcher as Watcher
-from elastix.compiler.ir.runner import run_passes as run_passes
-from elastix.compiler.ir.types import (
-    element_of as element_of,
-)
-from elastix.compiler.ir.types import (
-    f32 as f32,
-)
-from elastix.compiler.ir.types import (
-    integer as integer,
-)
-from elastix.compiler.ir.types import (
-    pointer as pointer,
-)
-from elastix.compiler.ir.types import (
-    shape_of as shape_of,
-)
-from elastix.compiler.ir.types import (
-    tensor as tensor,
-)
+from elastix.compiler.ir.ops import Op, Result, inferred
+from elastix.compiler.ir.passes import Option, Pass, compiler_pass
+from elastix.compiler.ir.patterns import CHANGED, Pattern, Replacement, pattern, rewrite_until_stable
+from elastix.compiler.ir.registry import all_passes, stages
+from elastix.compiler.ir.runner import PassFailed, Watcher, run_passes
+from elastix.compiler.ir.types import element_of, f32, integer, pointer, shape_of, tensor
+
+__all__ = [
+    "CHANGED",
+    "ArrayAttr",
+    "Attribute",
+    "BF16Type",
+    "Block",
+    "BlockArgument",
+    "BoolAttr",
+    "CallSiteLoc",
+    "Codec",
+    "Compiled",
+    "Context",
+    "DenseElementsAttr",
+    "DenseI32ArrayAttr",
+    "DenseI64ArrayAttr",
+    "DenseResourceElementsAttr",
+    "Diagnostic",
+    "DiagnosticInfo",
+    "Dialect",
+    "DictAttr",
+    "F16Type",
+    "F32Type",
+    "F64Type",
+    "FileLineColLoc",
+    "FlatSymbolRefAttr",
+    "FloatAttr",
+    "FunctionType",
+    "FusedLoc",
+    "IndexType",
+    "InsertionPoint",
+    "IntegerAttr",
+    "IntegerType",
+    "InvalidIR",
+    "IsolatedTrait",
+    "Location",
+    "MLIRError",
+    "Module",
+    "ModuleOp",
+    "NameLoc",
+    "NamedAttribute",
+    "NoTerminatorTrait",
+    "Op",
+    "OpOperand",
+    "OpResult",
+    "OpView",
+    "Operation",
+    "Option",
+    "ParametricAttribute",
+    "Pass",
+    "PassFailed",
+    "Pattern",
+    "RankedTensorType",
+    "RefusedOp",
+    "Region",
+    "Replacement",
+    "Result",
+    "StringAttr",
+    "Symbol",
+    "SymbolTable",
+    "TerminatorTrait",
+    "Type",
+    "TypeAttr",
+    "UnitAttr",
+    "UnknownLoc",
+    "Value",
+    "WalkOrder",
+    "WalkResult",
+    "Watcher",
+    "add_codec",
+    "all_passes",
+    "at",
+    "build_at",
+    "bytecode_of",
+    "collect",
+    "compiler_pass",
+    "element_of",
+    "f32",
+    "inferred",
+    "integer",
+    "new_context",
+    "new_module",
+    "parse",
+    "parse_file",
+    "pattern",
+    "place",
+    "pointer",
+    "remark",
+    "rewrite_until_stable",
+    "run_passes",
+    "shape_of",
+    "stages",
+    "tensor",
+    "text_of",
+    "warn",
+]

@@ -1,5 +1,6 @@
 """Contexts with every dialect loaded, and MLIR text in and out."""
 
+import io
 from pathlib import Path
 from typing import cast
 
@@ -72,6 +73,13 @@ def text_of(op: OpView, *, locations: bool = False, generic: bool = False) -> st
     """The MLIR text of an op and what is in it, with a final newline; verifies nothing."""
     text = op.operation.get_asm(enable_debug_info=locations, print_generic_op_form=generic, assume_verified=True)
     return text if text.endswith("\n") else text + "\n"
+
+
+def bytecode_of(op: OpView) -> bytes:
+    """The MLIR bytecode of an op and what is in it."""
+    buffer = io.BytesIO()
+    op.operation.write_bytecode(buffer)
+    return buffer.getvalue()
 
 
 def build_at(point: InsertionPoint, location: Location) -> "_Building":

@@ -32,6 +32,7 @@ from torch_mlir.ir import (  # noqa: F401
     Location,
     MLIRError,
     Module,
+    NamedAttribute,
     NameLoc,
     Operation,
     OpOperand,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from elastix.compiler.errors import CannotCompile, ElastixError
 from elastix.compiler.ir.core import (
@@ -40,14 +40,15 @@ class Diagnostic:
 
 def place(location: Location) -> tuple[str, int, int]:
     """File, line and column of a location, the innermost one that has a file; ("-", 0, 0) if none has."""
-    match location:
-        case FileLineColLoc():
+    # Locations of ops and messages come without their class.
+    match Location.from_attr(location.attr, location.context):
+        case FileLineColLoc() as location:
             return location.filename, location.start_line, location.start_col
-        case NameLoc():
+        case NameLoc() as location:
             return place(location.child_loc)
-        case CallSiteLoc():
+        case CallSiteLoc() as location:
             return place(location.callee)
-        case FusedLoc():
+        case FusedLoc() as location:
             return next((found for each in location.locations if (found := place(each))[1]), ("-", 0, 0))
         case _:
             return "-", 0, 0
@@ -87,8 +88,9 @@ class RefusedOp(CannotCompile):
     def __init__(self, op: OpView, found: str, *, wanted: str = "", do: str = "") -> None:
         file, line, _ = place(op.location)
         why = "; ".join(part for part in (found, wanted and f"wanted: {wanted}") if part)
-        super().__init__(op.name, where=f"{file}:{line}" if line else "", why=why, do=do)
-        message = f"'{op.name}' op " + "; ".join(part for part in (why, do) if part)
+        name = op.operation.name
+        super().__init__(name, where=f"{file}:{line}" if line else "", why=why, do=do)
+        message = f"'{name}' op " + "; ".join(part for part in (why, do) if part)
         self.diagnostic = at(op, message)
 
 

@@ -2,9 +2,13 @@
 
 import importlib
 from functools import cache
+from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from elastix.compiler.ir.passes import Pass
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "passes"
 
 
 @cache
@@ -26,3 +30,14 @@ def _passes_of(stage: ModuleType) -> tuple[Pass, ...]:
 def all_passes() -> dict[str, Pass]:
     """Every pass of the project by its name, in running order."""
     return {each.name: each for stage in stages().values() for each in stage}
+
+
+def find_pass(name: str) -> Pass | None:
+    """The pass called `name`, or None; imports only its stage, which the file named after the pass tells."""
+    from elastix import passes
+
+    for stage in passes.STAGES:
+        if (FOLDER / stage / f"{name.replace('-', '_')}.py").exists():
+            found = _passes_of(importlib.import_module(f"elastix.passes.{stage}"))
+            return next((each for each in found if each.name == name), None)
+    return None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir.context import text_of
@@ -14,9 +14,11 @@ from elastix.compiler.ir.diagnostics import Diagnostic, InvalidIR, RefusedOp, fr
 from elastix.compiler.ir.machinery import PassManager
 from elastix.compiler.ir.passes import Pass
 from elastix.compiler.ir.pipeline_text import Step, read_pipeline
-from elastix.compiler.ir.registry import all_passes
+from elastix.compiler.ir.registry import all_passes, find_pass
 from elastix.compiler.ir.reproducer import write_reproducer
 from elastix.compiler.ir.suggest import did_you_mean
+
+TEMPORARY: Final = Path(tempfile.gettempdir())
 
 
 class Watcher(Protocol):
@@ -62,15 +64,13 @@ def ready(pipeline: str | Iterable[Pass | str]) -> list[ReadyPass]:
 
 
 def _ready_step(step: Step) -> ReadyPass:
-    ours = all_passes()
-    if step.nested is None and step.name in ours:
-        chosen = ours[step.name]
+    if step.nested is None and (chosen := find_pass(step.name)):
         options = {name: chosen.option(name).read(value) for name, value in step.option_values().items()}
         chosen = chosen.with_options(**{name.replace("-", "_"): value for name, value in options.items()})
         return ReadyPass(str(chosen), chosen, ours=True)
-    if misplaced := _names(step) & ours.keys():
+    if misplaced := [name for name in _names(step) if find_pass(name)]:
         raise ElastixError(
-            f"pass {min(misplaced)} inside {step.name}(…)", wanted="it inside builtin.module(…), where it runs"
+            f"pass {misplaced[0]} inside {step.name}(…)", wanted="it inside builtin.module(…), where it runs"
         )
     try:
         manager = PassManager.parse(f"builtin.module({step})")
@@ -79,8 +79,8 @@ def _ready_step(step: Step) -> ReadyPass:
     return ReadyPass(str(step), lambda module: manager.run(module.operation), ours=False)
 
 
-def _names(step: Step) -> set[str]:
-    return {step.name} if step.nested is None else {name for each in step.nested for name in _names(each)}
+def _names(step: Step) -> list[str]:
+    return [step.name] if step.nested is None else [name for each in step.nested for name in _names(each)]
 
 
 def _unknown(step: Step, message: str) -> ElastixError:
@@ -115,12 +115,11 @@ def run_passes(
     pipeline: str | Iterable[Pass | str],
     *,
     watchers: Sequence[Watcher] = (),
-    reproducers: Path | None = None,
+    reproducers: Path | None = TEMPORARY,
 ) -> None:
     """Runs the passes one after another over `module`, verifying it after each.
 
-    reproducers: folder for the file that repeats a failure (IR before the pass, and the command); the system's
-        folder for temporary files by default.
+    reproducers: folder for the file that repeats a failure (IR before the pass, and the command); None for no file.
     Raises ElastixError for an unknown pass, before any has run, and PassFailed when one fails.
     """
     with module.context:
@@ -134,8 +133,8 @@ def run_passes(
                 if each.ours:
                     _verify(module)
             except (MLIRError, ElastixError) as error:
-                folder = reproducers or Path(tempfile.gettempdir())
-                raise _failure(each, error, write_reproducer(folder, each.name, text_of(before))) from error
+                file = reproducers and write_reproducer(reproducers, each.name, text_of(before))
+                raise _failure(each, error, file) from error
             finally:
                 before.erase()
             seconds = time.perf_counter() - started
@@ -150,7 +149,7 @@ def _verify(module: ModuleOp) -> None:
         raise InvalidIR(from_mlir(error), "left IR that does not verify") from None
 
 
-def _failure(failed: ReadyPass, error: MLIRError | ElastixError, reproducer: Path) -> PassFailed:
+def _failure(failed: ReadyPass, error: MLIRError | ElastixError, reproducer: Path | None) -> PassFailed:
     match error:
         case MLIRError():
             diagnostics, summary = from_mlir(error), "MLIR reports a failure"
