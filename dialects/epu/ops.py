@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.ir import Dialect, IsolatedTrait, NoTerminatorTrait, Op, Region, Symbol
+from elastix.compiler.ir import Dialect, IsolatedTrait, NoTerminatorTrait, Op, Region, Symbol, inferred
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.dialects import rules
 from elastix.dialects.elx.format import Format, wrong_format
@@ -56,7 +56,7 @@ class ProgramOp(Op, dialect=Epu, name="program", traits=(NoTerminatorTrait, Isol
 
     sym_name: str
     processor: Symbol
-    body: Region
+    body: Region = inferred()
 
 
 class LinearOp(Op, dialect=Epu, name="linear", pure=False):

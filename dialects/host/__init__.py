@@ -7,6 +7,9 @@ from elastix.dialects.host.ops import (
     CallOp as CallOp,
 )
 from elastix.dialects.host.ops import (
+    ConstantOp as ConstantOp,
+)
+from elastix.dialects.host.ops import (
     Host as Host,
 )
 from elastix.dialects.host.ops import (

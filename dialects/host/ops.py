@@ -3,7 +3,21 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from elastix.compiler.ir import Dialect, IntegerType, Op, Result, Symbol, Type, Value, inferred, pointer
+from elastix.compiler.ir import (
+    Attribute,
+    Codec,
+    DenseElementsAttr,
+    Dialect,
+    IntegerType,
+    Op,
+    Result,
+    Symbol,
+    Type,
+    Value,
+    add_codec,
+    inferred,
+    pointer,
+)
 from elastix.dialects import rules
 
 
@@ -12,6 +26,17 @@ class Host(Dialect, name="host"):
 
 
 REGIONS: Final = ("memory", "arena", "argument", "result")
+
+
+def _is_dense(attribute: Attribute) -> bool:
+    return isinstance(attribute, DenseElementsAttr)
+
+
+def _as_it_is(attribute: Attribute) -> Attribute:
+    return attribute
+
+
+add_codec(DenseElementsAttr, Codec("dense elements", _is_dense, _as_it_is, _as_it_is))
 
 
 class AddressOp(Op, dialect=Host, name="address"):
@@ -32,6 +57,16 @@ class AddressOp(Op, dialect=Host, name="address"):
             yield from rules.at_least("index", -1 if self.index is None else self.index, 0)
         elif self.index is not None:
             yield f"index is {self.index}, wanted none for region {self.region!r}"
+
+
+class ConstantOp(Op, dialect=Host, name="constant"):
+    """A pointer to constant elements, row-major: a tensor that the model spells out, a shape, a permutation."""
+
+    value: DenseElementsAttr
+    pointer: Result = inferred()
+
+    def infer(self) -> Type:
+        return pointer()
 
 
 class UploadOp(Op, dialect=Host, name="upload", pure=False):
