@@ -46,23 +46,37 @@ class Pool {
     bool try_take() { return !taken_.test_and_set(std::memory_order_acquire); }
     void give_back() { taken_.clear(std::memory_order_release); }
 
-    // Only by the one that holds the pool. `helpers` threads beside the caller must check in and out before the round ends.
-    void run(int64_t count, int64_t grain, const Work& work, int helpers) {
+    // Only by the one that holds the pool. A helper that is not running now is not waited for: it finds the round closed.
+    void run(int64_t count, int64_t grain, const Work& work) {
         work_ = &work;
         count_ = count;
         grain_ = grain;
         next_.store(0, std::memory_order_relaxed);
-        running_.store(helpers, std::memory_order_relaxed);
+        inside_.store(kOpen, std::memory_order_release);
         {
             const std::lock_guard lock(mutex_);
             round_.fetch_add(1, std::memory_order_release);
         }
         wake_.notify_all();
         take_parts();
-        while (running_.load(std::memory_order_acquire) != 0) pause_briefly();
+        inside_.fetch_and(~kOpen, std::memory_order_acq_rel);
+        for (int spins = 0; inside_.load(std::memory_order_acquire) != 0; ++spins)
+            if (spins < 1000)
+                pause_briefly();
+            else
+                std::this_thread::yield();
     }
 
   private:
+    static constexpr uint32_t kOpen = 1u << 31;
+
+    bool enter() {
+        uint32_t inside = inside_.load(std::memory_order_relaxed);
+        while (inside & kOpen)
+            if (inside_.compare_exchange_weak(inside, inside + 1, std::memory_order_acq_rel)) return true;
+        return false;
+    }
+
     void take_parts() {
         for (;;) {
             const int64_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
@@ -80,9 +94,10 @@ class Pool {
                 std::unique_lock lock(mutex_);
                 wake_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
             }
-            ++seen;
+            seen = round_.load(std::memory_order_acquire);
+            if (!enter()) continue;
             take_parts();
-            running_.fetch_sub(1, std::memory_order_release);
+            inside_.fetch_sub(1, std::memory_order_acq_rel);
         }
     }
 
@@ -92,7 +107,7 @@ class Pool {
     std::condition_variable wake_;
     std::atomic<uint64_t> round_{0};
     std::atomic<int64_t> next_{0};
-    std::atomic<int> running_{0};
+    std::atomic<uint32_t> inside_{0};  // helpers in the round, and whether it is open
     const Work* work_ = nullptr;
     int64_t count_ = 0, grain_ = 1;
 };
@@ -121,7 +136,7 @@ void parallel_for(int64_t count, int64_t grain, const Work& work) {
         work(0, count);
         return;
     }
-    shared->run(count, grain, work, thread_count() - 1);
+    shared->run(count, grain, work);
     shared->give_back();
 }
 

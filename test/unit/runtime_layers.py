@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.numbers.pack import Descriptor, QuantizedRows, pack_layer, place_segments
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.runtime.device import Device, Engine
-from numpy.typing import NDArray
 
 SMALL = ProcessorParameters(beat=64, activation_bits=11, lanes=2, channels=1, max_tiles=64)
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runtime_layers import SMALL, place, random_rows, small_layer
+
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers import oracle
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.runtime import c_library_path
 from elastix.runtime.device import CheckedEngine, Device, Memory, emulator, run
-from runtime_layers import SMALL, place, random_rows, small_layer
 
 ONES = np.ones((3, 70), np.float32)
 
@@ -69,7 +70,7 @@ def test_refuses_ids_beyond_the_table() -> None:
         layer = small_layer()
         with pytest.raises(ElastixError, match=f"embedding: id {bad}; wanted 0 to 5"):
             layer.device.embedding(layer.descriptor, np.array([0, bad]), 70)
-    with pytest.raises(ElastixError, match="embedding rows of 64 columns; .* has 3 tiles"):
+    with pytest.raises(ElastixError, match=r"embedding rows of 64 columns; .* has 3 tiles"):
         small_layer().device.embedding(small_layer().descriptor, np.array([0]), 64)
 
 
@@ -153,7 +154,7 @@ def test_an_exception_of_a_python_engine_becomes_the_devices_error() -> None:
     def broken(memory: Memory, descriptor: int) -> None:
         raise ValueError("no such luck")
 
-    with pytest.raises(ElastixError, match="launch of the descriptor at .*: no such luck"):
+    with pytest.raises(ElastixError, match=r"launch of the descriptor at .*: no such luck"):
         layer.run(ONES, broken)
 
 
@@ -169,7 +170,9 @@ def test_a_planted_fault_in_an_engine_is_found_and_named() -> None:
             memory[int(words[10]) + 4 * 3] ^= 1
 
     engine = CheckedEngine(SMALL, layer.device.emulator, faulty, {layer.weights: "mlp.up"})
-    with pytest.raises(ElastixError, match=r"mlp.up, token 0, row 3: the first engine gives 0x.*; 1 of 6 results differ"):
+    with pytest.raises(
+        ElastixError, match=r"mlp.up, token 0, row 3: the first engine gives 0x.*; 1 of 6 results differ"
+    ):
         layer.run(ONES, engine)
     assert engine.launches == 1
 
@@ -213,8 +216,20 @@ int main(void) {
 """
     )
     library = c_library_path()
-    options = ["-Wall", "-Werror", "-std=c11", f"-I{library.parent}", f"-L{library.parent}", f"-Wl,-rpath,{library.parent}"]
-    built = subprocess.run([compiler, *options, str(source), "-lelastix", "-o", str(binary)], capture_output=True, text=True)
+    options = [
+        "-Wall",
+        "-Werror",
+        "-std=c11",
+        f"-I{library.parent}",
+        f"-L{library.parent}",
+        f"-Wl,-rpath,{library.parent}",
+    ]
+    built = subprocess.run(
+        [compiler, *options, str(source), "-lelastix", "-o", str(binary)], capture_output=True, text=True
+    )
     assert built.returncode == 0, built.stderr
     done = subprocess.run([str(binary)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "descriptor at 0x1: wanted a multiple of 64 in a memory of 4096 bytes\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "descriptor at 0x1: wanted a multiple of 64 in a memory of 4096 bytes\n",
+    )

@@ -1,4 +1,4 @@
-"""The emulator gives the bits of the oracle: every format, shape, beat, number of lanes and channels, instruction set."""
+"""The emulator gives the bits of the oracle: every format, shape, beat, lanes, channels, instruction set."""
 
 import os
 import subprocess
@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runtime_layers import SMALL, PlacedLayer, place, random_rows, small_layer
+
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers import oracle
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.runtime.device import CheckedEngine, emulator
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from runtime_layers import SMALL, PlacedLayer, place, random_rows, small_layer
 
 FORMATS = st.one_of(
     st.builds(
@@ -25,7 +26,9 @@ FORMATS = st.one_of(
         st.sampled_from(["s8", "s6"]),
         st.sampled_from(["symmetric", "half_step"]),
     ),
-    st.builds(Format, st.integers(1, 8), st.integers(1, 8).map(lambda n: 32 * n), st.just("s8c8"), st.just("asymmetric")),
+    st.builds(
+        Format, st.integers(1, 8), st.integers(1, 8).map(lambda n: 32 * n), st.just("s8c8"), st.just("asymmetric")
+    ),
 )
 PROCESSORS = st.builds(
     ProcessorParameters,
@@ -42,7 +45,9 @@ def of_oracle(processor: ProcessorParameters) -> Callable[[oracle.Memory, int], 
 
 @settings(max_examples=80, deadline=None)
 @given(FORMATS, PROCESSORS, st.integers(1, 80), st.integers(1, 600), st.integers(1, 18), st.integers(0, 2**32))
-def test_equals_the_oracle(form: Format, processor: ProcessorParameters, n: int, k: int, tokens: int, seed: int) -> None:
+def test_equals_the_oracle(
+    form: Format, processor: ProcessorParameters, n: int, k: int, tokens: int, seed: int
+) -> None:
     generator = np.random.default_rng(seed)
     layer = place(random_rows(generator, form, n, k), processor, tokens)
     x = generator.standard_normal((tokens, k)) * 10.0 ** generator.integers(-30, 30, (tokens, 1))
@@ -58,7 +63,9 @@ def test_is_the_product_of_real_numbers() -> None:
     layer = place(rows, SMALL, 4)
     x = generator.standard_normal((4, 300)).astype(np.float32)
     y = layer.run(x)
-    scale = 2.0 * oracle.from_bf16(rows.rowscale)[:, None].astype(np.float64) * np.repeat(rows.scales, 64, axis=1)[:, :300]
+    scale = (
+        2.0 * oracle.from_bf16(rows.rowscale)[:, None].astype(np.float64) * np.repeat(rows.scales, 64, axis=1)[:, :300]
+    )
     w = scale * (rows.codes - rows.format.c / 2)
     q, e = oracle.quantize(x, SMALL.activation_bits)
     exact = (q * np.exp2(e)[:, None]) @ w.T
@@ -68,7 +75,7 @@ def test_is_the_product_of_real_numbers() -> None:
 
 
 def test_largest_values() -> None:
-    """Sums at the bound of C2, where a narrow integer would overflow: all codes, scales and activations at their limits."""
+    """Sums at the bound of C2: codes, scales and activations at their limits, where a narrow integer would overflow."""
     for zero, code in (("symmetric", 0), ("symmetric", 255), ("half_step", 0), ("asymmetric", 255), ("asymmetric", 0)):
         form = Format(8, 256, "s8c8" if zero == "asymmetric" else "s8", zero)
         processor = ProcessorParameters(beat=512, activation_bits=12, lanes=4, max_tiles=64)
@@ -217,6 +224,8 @@ def fingerprint(**environment: str) -> tuple[str, str]:
 
 
 def test_same_bits_on_every_instruction_set_and_number_of_threads() -> None:
-    seen = {fingerprint(ELASTIX_SIMD=simd, ELASTIX_THREADS=threads) for simd in ("generic", "avx2", "") for threads in "13"}
+    seen = {
+        fingerprint(ELASTIX_SIMD=simd, ELASTIX_THREADS=threads) for simd in ("generic", "avx2", "") for threads in "13"
+    }
     assert len({crc for _, crc in seen}) == 1
     assert "generic" in {kernel for kernel, _ in seen}

@@ -33,7 +33,9 @@ SHAPES = [*(shape for _ in range(LAYERS) for shape in LAYER), (VOCABULARY, HIDDE
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 6, 4, 2], help="bits of a weight, one run for each")
-    parser.add_argument("--tokens", type=int, default=20, help="tokens measured, after a first one that decodes the weights")
+    parser.add_argument(
+        "--tokens", type=int, default=20, help="tokens measured, after a first one that decodes the weights"
+    )
     parser.add_argument("--beat", type=int, default=256, help="bits of a beat")
 
 
@@ -117,7 +119,7 @@ def _measure(bits: int, tokens: int, processor: ProcessorParameters) -> dict[str
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Median over the tokens for each number of bits; the bound is the decoded codes' bytes over the read rate measured next."""
+    """Median over the tokens for each number of bits; the bound: the decoded codes' bytes over the read rate measured next."""
     processor = ProcessorParameters(beat=arguments.beat)
     return {
         "model": "SmolLM2-135M's shapes, random weights",
