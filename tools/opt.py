@@ -22,6 +22,7 @@ from elastix.compiler.ir import (
     stages,
     text_of,
 )
+from elastix.compiler.ir.context import decode
 from elastix.compiler.ir.registry import find_pass
 from elastix.compiler.ir.runner import ready
 from elastix.compiler.ir.suggest import did_you_mean
@@ -29,7 +30,6 @@ from elastix.tools.expected_diagnostics import differences, read_expected
 from elastix.tools.watchers import PrintAfterAll, ShowEveryPass, Timing
 
 _SEPARATOR = "// -----"
-_BYTECODE = b"ML\xefR"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_list(), end="")
         else:
             return _Run(options).everything()
-    except (ElastixError, OSError, UnicodeDecodeError) as error:
+    except (ElastixError, OSError) as error:
         return _complain(error)
     return 0
 
@@ -111,10 +111,9 @@ class _Run:
         name = self._options.file
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         name = "stdin" if name == "-" else name
-        if content.startswith(_BYTECODE):
-            pieces: list[str | bytes] = [content]
-        else:
-            pieces = list(_split(content.decode()) if self._options.split_input_file else [content.decode()])
+        content = decode(content)
+        split = self._options.split_input_file and isinstance(content, str)
+        pieces = list(_split(content)) if split else [content]
         treat = self._verified if self._options.verify_diagnostics else self._treated
         results = [treat(piece, name) for piece in pieces]
         self._write([result for result in results if isinstance(result, str | bytes)])

@@ -1,11 +1,24 @@
 """`elastix show FILE`: a module in a form that people like to read. It cannot be read back."""
 
+import argparse
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
-from elastix.compiler.ir import Op, OpView, RankedTensorType, StringAttr, Type, Value
+from elastix.compiler.ir import Op, OpView, RankedTensorType, StringAttr, Type, Value, parse, parse_file
 from elastix.compiler.ir.core import ArrayAttr, Attribute, BlockArgument, DictAttr, FunctionType, ModuleOp, TypeAttr
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `elastix show FILE`. Raises ElastixError for a file that is not there or is not MLIR."""
+    parser = argparse.ArgumentParser(prog="elastix show", description=__doc__)
+    parser.add_argument("file", help="MLIR text or bytecode; - for stdin")
+    file = parser.parse_args(arguments).file
+    module = parse(sys.stdin.read()) if file == "-" else parse_file(Path(file))
+    print(show(module), end="")
+    return 0
 
 
 def show(module: ModuleOp) -> str:

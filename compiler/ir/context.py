@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import cast
 
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir.core import Context, InsertionPoint, Location, MLIRError, Module, ModuleOp, Operation, OpView
 from elastix.compiler.ir.diagnostics import InvalidIR, from_mlir
 from elastix.compiler.ir.machinery import PassManager, register_torch
@@ -56,10 +57,22 @@ def _parse_text(text: str, name: str) -> ModuleOp:
 
 
 def parse_file(path: Path, *, context: Context | None = None) -> ModuleOp:
-    """The module in `path`, text or bytecode. Raises InvalidIR; OSError if the file cannot be read."""
-    content = path.read_bytes()
-    bytecode = content.startswith(b"ML\xefR")
-    return parse(content if bytecode else content.decode(), context=context, name=str(path))
+    """The module in `path`, text or bytecode. Raises InvalidIR, and ElastixError if the file cannot be read."""
+    try:
+        content = decode(path.read_bytes())
+    except OSError as error:
+        raise ElastixError(f"cannot read {path}: {error.strerror}", wanted="a file of MLIR text or bytecode") from None
+    return parse(content, context=context, name=str(path))
+
+
+def decode(content: bytes) -> str | bytes:
+    """The content of a file as `parse` takes it: bytecode as it is, all else as UTF-8. Raises ElastixError."""
+    if content.startswith(b"ML\xefR"):
+        return content
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ElastixError(f"byte {error.start} is not UTF-8", wanted="MLIR text or bytecode") from None
 
 
 def new_module(context: Context | None = None) -> ModuleOp:
