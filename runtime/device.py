@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -110,6 +111,19 @@ class Device:
     def memory(self) -> Memory:
         """All bytes, writable. After a change of weights that the emulator has used call `invalidate`."""
         return self._device.memory
+
+    def load(self, address: int, content: bytes | Memory | Path) -> None:
+        """Bytes, or those of a file, into memory at this byte address; raises ElastixError if they do not fit."""
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        if not 0 <= address <= self.memory.size - size:
+            raise ElastixError(f"{size} bytes at {address:#x}", wanted=f"within the {self.memory.size} bytes of memory")
+        span = self.memory[address : address + size]
+        if isinstance(content, Path):
+            with content.open("rb") as file:
+                file.readinto(span.data)
+        else:
+            span[:] = np.frombuffer(content, np.uint8)
+        self.invalidate()
 
     @property
     def engine(self) -> Engine:

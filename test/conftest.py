@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+CLASSES = ("unit", "property", "dialects", "passes", "tools", "rtl", "models")
+"""The folders of tests, quickest first."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -13,8 +15,18 @@ def data_path(*parts: str) -> Path:
 
     The folder is `$ELASTIX_DATA`, else `../shared/data` beside the repository; the tests pass without it.
     """
-    root = Path(os.environ.get("ELASTIX_DATA", ROOT.parent / "shared" / "data"))
+    root = Path(os.environ.get("ELASTIX_DATA") or ROOT.parent / "shared" / "data")
     path = root.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"no test data at {path}; set ELASTIX_DATA")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick classes run before slow ones; within a class the order stays."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "test").parts[0]
+        return CLASSES.index(folder) if folder in CLASSES else len(CLASSES)
+
+    items.sort(key=place)

@@ -129,6 +129,20 @@ def test_stays_inside_its_memory() -> None:
             call()
 
 
+def test_loads_bytes_and_files(tmp_path: Path) -> None:
+    device, file = Device(SMALL, 4096, 0), tmp_path / "weights.bin"
+    file.write_bytes(bytes(range(100)))
+    device.load(64, file)
+    device.load(200, bytes(range(50)))
+    device.load(300, np.full(3, 7, np.uint8))
+    assert bytes(device.memory[64:164]) == bytes(range(100))
+    assert bytes(device.memory[200:250]) == bytes(range(50))
+    assert list(device.memory[299:304]) == [0, 7, 7, 7, 0]
+    for address in (-1, 4096 - 99):
+        with pytest.raises(ElastixError, match="100 bytes at .*; wanted: within the 4096 bytes of memory"):
+            device.load(address, file)
+
+
 @pytest.mark.parametrize(
     ("size", "scratch", "message"),
     [
