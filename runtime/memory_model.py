@@ -79,9 +79,11 @@ class MemoryModel:
 
     name: for messages and reports; core_hz: the processor's clock; dram: the channel's timing, None for the ideal
     memory, which answers `latency` core cycles after a request and then streams a beat a cycle; latency: core cycles of
-    interconnect and controller (added to the DRAM's own); outstanding: bursts a port may have under way; shared:
-    m_axi_io and m_axi_w0 share one DRAM channel (every other port has its own); pressure: percent of the cycles in
-    which a handshake, register accesses included, is held back at random by `seed`, which changes timing and no bit.
+    interconnect and controller (added to the DRAM's own); outstanding: bursts a port may have under way; write_queue:
+    accesses the controller collects before it turns the bus round to write them, unless the bus is idle (64 as in
+    gem5's DRAMInterface.write_buffer_size); shared: m_axi_io and m_axi_w0 share one DRAM channel (every other port has
+    its own); pressure: percent of the cycles in which a handshake, register accesses included, is held back at random
+    by `seed`, which changes timing and no bit.
     """
 
     name: str
@@ -89,14 +91,16 @@ class MemoryModel:
     dram: Dram | None = None
     latency: int = 16
     outstanding: int = 32
+    write_queue: int = 64
     shared: bool = False
     pressure: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.core_hz < 1 or self.outstanding < 1 or self.latency < 1:
+        if min(self.core_hz, self.outstanding, self.latency, self.write_queue) < 1:
             raise ElastixError(
-                f"memory model {self.name}: clock {self.core_hz} Hz, {self.outstanding} bursts, latency {self.latency}",
+                f"memory model {self.name}: clock {self.core_hz} Hz, {self.outstanding} bursts, "
+                f"latency {self.latency}, write queue {self.write_queue}",
                 wanted="each at least 1",
             )
         if self.pressure not in range(100):
@@ -126,7 +130,7 @@ class MemoryModel:
 
     def parameters(self) -> dict[str, int]:
         """The fields of the C++ struct MemoryParameters, times in memory clocks."""
-        common = {"core_hz": self.core_hz, "latency": self.latency, "outstanding": self.outstanding}
+        common = {name: getattr(self, name) for name in ("core_hz", "latency", "outstanding", "write_queue")}
         d = self.dram
         if d is None:
             return {name: 0 for name in _DRAM_FIELDS} | common | {"ideal": 1}

@@ -27,7 +27,8 @@ VERILATOR_FLAGS: Final = (
     "-Wno-lint",
 )
 """Unknown values (x) become random ones, so that a circuit whose results depend on one shows it."""
-COMPILER_FLAGS: Final = ("-O3", "-march=native", "-std=c++20", "-fPIC", "-shared", "-w")
+COMPILER_FLAGS: Final = ("-O3", "-march=native", "-std=c++20", "-fPIC", "-w")
+_ONCE_FLAGS: Final = ("-O1", "-std=c++20", "-fPIC", "-w")
 _DEFINES: Final = ("-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0", "-DVM_TRACE_FST=0")
 _PORT: Final = re.compile(r"VL_(IN|OUT)(?:8|16|64|W|)\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
 
@@ -114,7 +115,7 @@ def _support_object(cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
             for name in ("verilated", "verilated_threads"):
-                flags = ["-O1", "-std=c++20", "-fPIC", "-w", "-c", *_DEFINES, *_includes()]
+                flags = [*_ONCE_FLAGS, "-c", *_DEFINES, *_includes()]
                 _run([_compiler(), *flags, str(_include() / f"{name}.cpp"), "-o", f"{name}.o"], Path(folder))
             _run(["ld", "-r", "verilated.o", "verilated_threads.o", "-o", "support.o"], Path(folder))
             os.replace(Path(folder) / "support.o", target)
@@ -142,9 +143,15 @@ def _build(sources: dict[str, str], top: str, folder: Path, support: Path) -> No
     header = (folder / "generated" / "Vmodel.h").read_text()
     ports = [(name, int(high) - int(low) + 1, direction) for direction, name, high, low in _PORT.findall(header)]
     (folder / "generated" / "shim.cpp").write_text(_shim(ports))
+    common = [*_DEFINES, *_includes(), "-Igenerated"]
     files = sorted(str(path) for path in (folder / "generated").glob("*.cpp"))
-    places = [*_includes(), "-Igenerated"]
-    _run([_compiler(), *COMPILER_FLAGS, *_DEFINES, *places, *files, str(support), "-o", "model.so", "-pthread"], folder)
+    # Verilator puts what runs once into files named so.
+    once = [name for name in files if name.endswith("Slow.cpp")]
+    for name in once:
+        _run([_compiler(), *_ONCE_FLAGS, *common, "-c", name, "-o", f"{Path(name).stem}.o"], folder)
+    objects = [f"{Path(name).stem}.o" for name in once] + [str(support)]
+    hot = [name for name in files if name not in once]
+    _run([_compiler(), *COMPILER_FLAGS, "-shared", *common, *hot, *objects, "-o", "model.so", "-pthread"], folder)
 
 
 def _run(command: list[str], folder: Path) -> None:

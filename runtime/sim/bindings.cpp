@@ -74,6 +74,7 @@ MemoryParameters parameters_of(const std::map<std::string, std::uint64_t> &value
   set("memory_hz", p.memory_hz);
   set("latency", p.latency);
   set("outstanding", p.outstanding);
+  set("write_queue", p.write_queue);
   set("access_bytes", p.access_bytes);
   set("access_clocks", p.access_clocks);
   set("bank_groups", p.bank_groups);

@@ -85,6 +85,12 @@ MemoryChannel::MemoryChannel(const MemoryParameters &p) : p_(p), dram_(p) {
   memory_ratio_ = p.memory_hz / common;
 }
 
+void MemoryChannel::drain() {
+  for (const Write &write : writes_)
+    drained_ = to_core(dram_.access(write.arrival, write.address, true));
+  writes_.clear();
+}
+
 void MemoryChannel::burst(std::uint64_t now, std::uint64_t address, unsigned beats, unsigned bytes, bool write,
                           std::vector<std::uint64_t> &ready) {
   if (p_.ideal) {
@@ -93,11 +99,23 @@ void MemoryChannel::burst(std::uint64_t now, std::uint64_t address, unsigned bea
     return;
   }
   std::uint64_t arrival = to_memory(now), last = never, done = 0;
+  if (write) {
+    std::uint64_t end = address + std::uint64_t{beats} * bytes;
+    for (std::uint64_t access = address / p_.access_bytes; access * p_.access_bytes < end; ++access)
+      writes_.push_back({arrival, access * p_.access_bytes});
+    // Room in the queue comes when what it held before has gone.
+    ready.push_back(std::max(now, drained_) + p_.latency);
+    if (writes_.size() >= p_.write_queue)
+      drain();
+    return;
+  }
+  if (!writes_.empty() && dram_.idle_at(arrival))
+    drain();
   for (unsigned beat = 0; beat < beats; ++beat) {
     std::uint64_t begin = address + std::uint64_t{beat} * bytes;
     for (std::uint64_t access = begin / p_.access_bytes; access <= (begin + bytes - 1) / p_.access_bytes; ++access)
       if (access != last) {
-        done = to_core(dram_.access(arrival, access * p_.access_bytes, write)) + p_.latency;
+        done = to_core(dram_.access(arrival, access * p_.access_bytes, false)) + p_.latency;
         last = access;
       }
     ready.push_back(done);

@@ -17,6 +17,7 @@ struct MemoryParameters {
   std::uint64_t memory_hz = 0;
   std::uint32_t latency = 0; // core cycles
   std::uint32_t outstanding = 16;
+  std::uint32_t write_queue = 64; // accesses
   std::uint32_t access_bytes = 64, access_clocks = 4;
   std::uint32_t bank_groups = 1, banks_per_group = 8, row_bytes = 8192;
   std::uint32_t nCL = 0, nCWL = 0, nRCD = 0, nRP = 0, nRAS = 0, nRRD = 0, nFAW = 0, nCCD_S = 0, nCCD_L = 0;
@@ -34,6 +35,8 @@ public:
   explicit Dram(const MemoryParameters &p);
   // Memory clock at which the access to `address`, known since `arrival`, has its data on the bus completely.
   std::uint64_t access(std::uint64_t arrival, std::uint64_t address, bool write);
+  // Whether the data bus has nothing to do before `clock`.
+  bool idle_at(std::uint64_t clock) const { return column_ok_ <= clock; }
   DramStatistics statistics;
 
 private:
@@ -57,7 +60,8 @@ private:
   std::uint64_t activate_ok_ = 0, column_ok_ = 0, read_ok_ = 0, write_ok_ = 0, next_refresh_;
 };
 
-// A memory channel in core cycles, shared by the ports that are given it.
+// A memory channel in core cycles, shared by the ports that are given it. Writes are answered when the controller has them; they
+// go to the DRAM together, when its write queue is full or the bus would be idle, as turning the bus round costs time.
 class MemoryChannel {
 public:
   explicit MemoryChannel(const MemoryParameters &p);
@@ -72,8 +76,15 @@ private:
   std::uint64_t to_memory(std::uint64_t cycle) const { return (cycle * memory_ratio_ + core_ratio_ - 1) / core_ratio_; }
   std::uint64_t to_core(std::uint64_t clock) const { return (clock * core_ratio_ + memory_ratio_ - 1) / memory_ratio_; }
 
+  struct Write {
+    std::uint64_t arrival, address;
+  };
+  void drain();
+
   MemoryParameters p_;
   Dram dram_;
+  std::vector<Write> writes_;
+  std::uint64_t drained_ = 0; // core cycle at which the last drained write is in the DRAM
   std::uint64_t core_ratio_ = 1, memory_ratio_ = 1;
 };
 

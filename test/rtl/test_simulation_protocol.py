@@ -190,6 +190,27 @@ def test_a_slave_that_never_answers_ends_at_the_bound(fault: str) -> None:
         engine.run(fresh(), 0)
 
 
+def test_writes_wait_in_the_controller_for_an_idle_bus_or_a_full_queue() -> None:
+    def script(writes: int, then_read: bool) -> Script:
+        def play(pins: Pins) -> Iterator[None]:
+            for index in range(writes):
+                yield from ask(pins, "m_axi_io", 16 * index, 2, "aw")
+                yield from give(pins, [1, 2])
+                yield from acknowledge(pins, [])
+            if then_read:
+                for _ in range(200):
+                    yield
+                yield from ask(pins, "m_axi_w0", 0, 2)
+                yield from take(pins, "m_axi_w0", 2, [])
+
+        return play
+
+    queue = DDR3_1600_X16.write_queue
+    assert launch(script(queue - 1, False), fresh(), DDR3_1600_X16).dram["accesses"] == 0
+    assert launch(script(queue, False), fresh(), DDR3_1600_X16).dram["accesses"] == queue
+    assert launch(script(3, True), fresh(), DDR3_1600_X16).dram["accesses"] == 4
+
+
 def test_the_same_seed_gives_the_same_cycles() -> None:
     def script(pins: Pins) -> Iterator[None]:
         yield from ask(pins, "m_axi_w0", 0, 16)
