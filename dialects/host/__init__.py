@@ -7,10 +7,16 @@ from elastix.dialects.host.ops import (
     CallOp as CallOp,
 )
 from elastix.dialects.host.ops import (
+    CallValue as CallValue,
+)
+from elastix.dialects.host.ops import (
     ConstantOp as ConstantOp,
 )
 from elastix.dialects.host.ops import (
     Host as Host,
+)
+from elastix.dialects.host.ops import (
+    Int32 as Int32,
 )
 from elastix.dialects.host.ops import (
     LaunchOp as LaunchOp,
@@ -23,4 +29,7 @@ from elastix.dialects.host.ops import (
 )
 from elastix.dialects.host.ops import (
     WaitOp as WaitOp,
+)
+from elastix.dialects.host.ops import (
+    call as call,
 )

@@ -1,18 +1,22 @@
 """The ops of `host`; the device itself is the step's first argument and is not named."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from elastix.compiler.ir import (
+    ArrayAttr,
     Attribute,
     Codec,
     DenseElementsAttr,
     Dialect,
+    IntegerAttr,
     IntegerType,
     Op,
     Result,
     Symbol,
     Type,
+    UnitAttr,
     Value,
     add_codec,
     inferred,
@@ -36,7 +40,7 @@ def _as_it_is(attribute: Attribute) -> Attribute:
     return attribute
 
 
-add_codec(DenseElementsAttr, Codec("dense elements", _is_dense, _as_it_is, _as_it_is))
+add_codec(DenseElementsAttr, Codec("a dense tensor", _is_dense, _as_it_is, _as_it_is))
 
 
 class AddressOp(Op, dialect=Host, name="address"):
@@ -114,18 +118,68 @@ class ReadBackOp(Op, dialect=Host, name="read_back", pure=False):
         yield from rules.multiple("address", self.address, 64)
 
 
+@dataclass(frozen=True)
+class Int32:
+    """A 32-bit argument of a call: a flag, a kind, the bit pattern of an fp32 attribute."""
+
+    value: int
+
+
+CallValue = int | Int32 | None
+"""An argument of a call: an int has 64 bits; None stands for the next of the op's pointers."""
+
+
 class CallOp(Op, dialect=Host, name="call", pure=False):
-    """Calls a runtime kernel or an outlined function with pointers and integers."""
+    """Calls a runtime kernel or an outlined function with pointers and integers.
+
+    values: all arguments in order; `unit` stands for the next of `pointers`. (The bindings want all operands of a
+    variadic group to have one type, so that integers cannot stand among the pointers.)
+    """
 
     callee: Symbol
-    arguments: Sequence[Value]
+    pointers: Sequence[Value]
+    values: ArrayAttr
+
+    def arguments(self) -> list[CallValue]:
+        """The values as Python ones."""
+        return [_from_attribute(each) for each in self.values]
 
     def wrong(self) -> Iterator[str]:
-        for index, value in enumerate(self.arguments):
-            if not _is_pointer(value.type) and not (
-                isinstance(value.type, IntegerType) and value.type.width in (32, 64)
-            ):
-                yield f"argument {index} is {value.type}, wanted !llvm.ptr, i64 or i32"
+        for index, value in enumerate(self.pointers):
+            yield from _pointer(f"pointer {index}", value)
+        for index, each in enumerate(self.values):
+            if not _is_call_value(each):
+                yield f"value {index} is {each}, wanted unit, an i64 or an i32"
+        units = sum(isinstance(each, UnitAttr) for each in self.values)
+        if units != len(self.pointers):
+            yield f"values has {units} times unit, wanted {len(self.pointers)}, once for each pointer"
+
+
+def call(callee: str, pointers: Sequence[Value], values: Sequence[CallValue]) -> CallOp:
+    """Builds a call from Python values."""
+    return CallOp(callee=Symbol(callee), pointers=pointers, values=ArrayAttr.get([_to_attribute(v) for v in values]))
+
+
+def _is_call_value(attribute: Attribute) -> bool:
+    if isinstance(attribute, IntegerAttr):
+        return attribute.type in (IntegerType.get_signless(64), IntegerType.get_signless(32))
+    return isinstance(attribute, UnitAttr)
+
+
+def _to_attribute(value: CallValue) -> Attribute:
+    match value:
+        case None:
+            return UnitAttr.get()
+        case Int32():
+            return IntegerAttr.get(IntegerType.get_signless(32), value.value)
+        case _:
+            return IntegerAttr.get(IntegerType.get_signless(64), value)
+
+
+def _from_attribute(attribute: Attribute) -> CallValue:
+    if not isinstance(attribute, IntegerAttr):
+        return None
+    return attribute.value if attribute.type == IntegerType.get_signless(64) else Int32(attribute.value)
 
 
 def _is_pointer(type: Type) -> bool:

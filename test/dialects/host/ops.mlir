@@ -14,8 +14,9 @@ func.func @step() {
   "host.launch"() {descriptor = 4096 : i64, tokens = 1 : i64} : () -> ()
   "host.wait"() : () -> ()
   "host.read_back"(%y) {tokens = 1 : i64, rows = 64 : i64, address = 192 : i64} : (!llvm.ptr) -> ()
-  // CHECK: "host.call"(%1, %1, %{{.*}}) {callee = @elastix_residual} : (!llvm.ptr, !llvm.ptr, i64) -> ()
-  %count = llvm.mlir.constant(64 : i64) : i64
-  "host.call"(%y, %y, %count) {callee = @elastix_residual} : (!llvm.ptr, !llvm.ptr, i64) -> ()
+  // CHECK: "host.call"(%1, %1) {callee = @elastix_residual, values = [unit, unit, 64, 3 : i32]} : (!llvm.ptr, !llvm.ptr) -> ()
+  "host.call"(%y, %y) {callee = @elastix_residual, values = [unit, unit, 64, 3 : i32]} : (!llvm.ptr, !llvm.ptr) -> ()
+  // CHECK: "host.constant"() {value = dense<[1, 0]> : tensor<2xi64>} : () -> !llvm.ptr
+  %permutation = "host.constant"() {value = dense<[1, 0]> : tensor<2xi64>} : () -> !llvm.ptr
   return
 }
