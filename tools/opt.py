@@ -112,8 +112,9 @@ class _Run:
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         name = "stdin" if name == "-" else name
         content = decode(content)
-        split = self._options.split_input_file and isinstance(content, str)
-        pieces = list(_split(content)) if split else [content]
+        pieces: list[str | bytes] = [content]
+        if self._options.split_input_file and isinstance(content, str):
+            pieces = list(_split(content))
         treat = self._verified if self._options.verify_diagnostics else self._treated
         results = [treat(piece, name) for piece in pieces]
         self._write([result for result in results if isinstance(result, str | bytes)])

@@ -69,6 +69,7 @@ _CODECS: dict[Any, Codec] = {
     str: Codec("a string", _is(StringAttr), StringAttr.get, lambda a: a.value),
     Symbol: Codec("a symbol", _is(FlatSymbolRefAttr), FlatSymbolRefAttr.get, lambda a: Symbol(a.value)),
     Type: Codec("a type", _is(TypeAttr), TypeAttr.get, lambda a: a.value),
+    ArrayAttr: Codec("an array", _is(ArrayAttr), lambda v: v, lambda a: a),
     tuple[int, ...]: Codec("array<i64: …>", _is(DenseI64ArrayAttr), DenseI64ArrayAttr.get, tuple),
     tuple[str, ...]: Codec("an array of strings", _are_strings, _array_of_strings, _strings),
 }
