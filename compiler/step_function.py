@@ -32,10 +32,11 @@ class StepArgument:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One result; `writes` names the cache argument that it replaces, or is empty."""
+    """One result; `writes` names the cache argument that it replaces, or is empty; `name` is empty if it has none."""
 
     value: Value
     writes: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ def step_function(module: ModuleOp) -> StepFunction:
         for value, each in zip(block.arguments, _each(op, "arg_attrs", len(block.arguments)), strict=True)
     ]
     returned = list(block.operations[len(block.operations) - 1].operands)
-    writes = [_text(each, "elx.writes") for each in _each(op, "res_attrs", len(returned))]
-    results = [StepResult(value, name) for value, name in zip(returned, writes, strict=True)]
+    results = [
+        StepResult(value, _text(each, "elx.writes"), _text(each, "elx.name"))
+        for value, each in zip(returned, _each(op, "res_attrs", len(returned)), strict=True)
+    ]
     return StepFunction(op, tuple(arguments), tuple(results))
 
 
