@@ -34,6 +34,7 @@ def storage(depth: int, width: int, latency: int) -> Module:
 
 def _verilog_body(depth: int, width: int, latency: int) -> str:
     bits, array = address_bits(depth), f"!hw.inout<uarray<{depth}xi{width}>>"
+    style = "block" if latency else "distributed"
     registered = f"""
   %same = comb.icmp bin eq %read_address, %write_address : i{bits}
   %collision = comb.and bin %write_enable, %same : i1
@@ -45,7 +46,7 @@ def _verilog_body(depth: int, width: int, latency: int) -> str:
   }}
   %result = sv.read_inout %output : !hw.inout<i{width}>"""
     return f"""
-  %storage = sv.reg name "storage" : {array}
+  %storage = sv.reg name "storage" {{sv.attributes = [#sv.attribute<"ram_style" = "\\"{style}\\"">]}} : {array}
   %clock = seq.from_clock %clk
   sv.always posedge %clock {{
     sv.if %write_enable {{

@@ -69,7 +69,8 @@ def block_sequencer(parameters: ProcessorParameters) -> Module:
 class _Groups:
     """The counters of one block's groups.
 
-    `rest_after`: tiles after the next group, negative if that one is short; then `rest`, the tiles after this one, are its.
+    `rest_after`: tiles after the next group, negative if that one is short; then its length is `rest`, what follows
+    the current group.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ ROW = MEET + row_unit.LATENCY
 
 
 def matrix_engine(parameters: ProcessorParameters) -> Module:
-    """The ports of README.md. Nothing waits between taking a beat and its result: room for results is reserved before."""
+    """The ports of README.md. Nothing waits after a beat is taken: room for a block's results is reserved before."""
     m = Module("matrix_engine", "Stream of bit planes in, fp32 results out.")
     start, tokens = m.input("start"), _Configuration(m, parameters)
     write = {name: m.input(name, width) for name, width in _write_ports(parameters).items()}

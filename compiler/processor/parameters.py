@@ -93,7 +93,7 @@ class ProcessorParameters:
 
     @property
     def result_slots(self) -> int:
-        """Results that find a place between converter and writer, a power of two: two blocks, four where that is little."""
+        """Results that find a place between converter and writer, a power of two: two blocks, four if small."""
         block = self.rows * self.lanes
         return 1 << (max(16, 2 * block, min(4 * block, 32)) - 1).bit_length()
 

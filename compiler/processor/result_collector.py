@@ -7,8 +7,8 @@ from elastix.compiler.processor.parameters import ProcessorParameters, index_bit
 def result_collector(parameters: ProcessorParameters) -> Module:
     """Takes one result a cycle and gives beats of R with lane, block and `y_last`.
 
-    `room`, two cycles after `last_of_block`: another block may end, because its rows × `tokens` results have places reserved
-    and because that many cycles have passed since the block before ended, which the drain needs.
+    `room`, two cycles after `end_block`: another block may end, because its rows × `tokens` results have places
+    reserved and because that many cycles have passed since the block before ended, which the drain needs.
     """
     m = Module("result_collector", "Results gathered to beats.")
     rows, lanes, slots = parameters.rows, parameters.lanes, parameters.result_slots

@@ -12,8 +12,8 @@ LATENCY = PRODUCT_AT + 1
 def row_unit(parameters: ProcessorParameters) -> Module:
     """`sum` = Σ scale · group sum (C2), LATENCY cycles after the group's last `weight`.
 
-    Relative to `weight`, `x`, `pairs`: `digit` and the x sums come dot_tree.LATENCY cycles later; `add` and the plane and
-    group flags one more; `scale` GROUP_SUM_AT; `accumulate` and `first_group` PRODUCT_AT.
+    Relative to `weight`, `x`, `pairs`: `digit` and the x sums come dot_tree.LATENCY cycles later; `add` and the plane
+    and group flags one more; `scale` GROUP_SUM_AT; `accumulate` and `first_group` PRODUCT_AT.
     """
     m, a = Module("row_unit", "One row of a block for one token."), parameters.activation_bits
     weight, x = m.input("weight", COLUMNS), m.input("x", parameters.tile_bits)

@@ -10,8 +10,11 @@ DIGIT_LATENCY = 4
 
 
 def scale_decoder(parameters: ProcessorParameters) -> Module:
-    """SCALE_LATENCY cycles after `read_word` and `slot`: R scales of 8 bits; DIGIT_LATENCY cycles after them and `plane`:
-    R digits of 2 bits (C1). Reads come in the order of the stream, so words of the next block may overwrite this one's."""
+    """SCALE_LATENCY cycles after `read_word` and `slot`: R scales of 8 bits; DIGIT_LATENCY cycles after them and
+    `plane`: R digits of 2 bits (C1).
+
+    Reads come in the order of the stream, so the words of the next block may overwrite those of this one.
+    """
     m = Module("scale_decoder", "Group scales and zero points out of the header words.")
     rows = parameters.rows
     scale_format, c9 = m.input("scale_format", 2), m.input("c9", 9)

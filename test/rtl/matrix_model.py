@@ -1,4 +1,4 @@
-"""What the matrix engine must compute, written from compiler/numbers/README.md alone, with exact fractions; and its stream."""
+"""What the matrix engine must compute, from compiler/numbers/README.md alone, with exact fractions; and its stream."""
 
 import random
 import struct

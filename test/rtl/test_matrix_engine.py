@@ -1,4 +1,4 @@
-"""The matrix engine in process, against exact fractions: every format, shape and lane count, with back pressure on both sides."""
+"""The matrix engine in process, against exact fractions: formats, shapes, lanes, back pressure on both sides."""
 
 import random
 from functools import cache
