@@ -114,7 +114,7 @@ class _Run:
         content = decode(content)
         pieces: list[str | bytes] = [content]
         if self._options.split_input_file and isinstance(content, str):
-            pieces = list(_split(content))
+            pieces = list(split_input(content))
         treat = self._verified if self._options.verify_diagnostics else self._treated
         results = [treat(piece, name) for piece in pieces]
         self._write([result for result in results if isinstance(result, str | bytes)])
@@ -173,7 +173,7 @@ class _Run:
             Path(self._options.output).write_bytes(content)
 
 
-def _split(text: str) -> Iterator[str]:
+def split_input(text: str) -> Iterator[str]:
     """The pieces between separators, each after as many empty lines as stood before it, so that lines keep numbers."""
     lines: list[str] = []
     for number, line in enumerate(text.splitlines(keepends=True), 1):

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from elastix.compiler.ir import Op, OpView, RankedTensorType, StringAttr, Type, Value, parse, parse_file
-from elastix.compiler.ir.core import ArrayAttr, Attribute, BlockArgument, DictAttr, FunctionType, ModuleOp, TypeAttr
+from elastix.compiler.ir.core import (
+    ArrayAttr,
+    Attribute,
+    BlockArgument,
+    BoolAttr,
+    DictAttr,
+    FloatAttr,
+    FunctionType,
+    IntegerAttr,
+    ModuleOp,
+    TypeAttr,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +57,7 @@ class _Printer:
     def __init__(self) -> None:
         self._names: dict[Value, str] = {}
         self._taken: set[str] = set()
+        self._results = 0
 
     def ops(self, op: OpView, indent: str) -> Iterator[str]:
         for region in op.regions:
@@ -61,13 +73,15 @@ class _Printer:
         elif isinstance(op, Op):
             yield indent + self._assigned(op, f"{op.name.partition('.')[0]}.{self._call(op)}")
             yield from self.ops(op, indent + "  ")
+        elif (literal := self._literal(op)) is not None:
+            self._names[op.results[0]] = literal
         elif kind.endswith(".return"):
             yield f"{indent}return {', '.join(map(self._name, op.operands))}"
         else:
             yield from self._foreign(op, indent)
 
     def _function(self, op: OpView, indent: str) -> Iterator[str]:
-        self._names, self._taken = {}, set()
+        self._names, self._taken, self._results = {}, set(), 0
         name = cast(StringAttr, op.attributes["sym_name"]).value
         blocks = list(op.regions[0])
         arguments = list(blocks[0].arguments) if blocks else []
@@ -101,18 +115,38 @@ class _Printer:
         return f"{op.name.partition('.')[2]}({', '.join(parts)})"
 
     def _foreign(self, op: OpView, indent: str) -> Iterator[str]:
-        attributes = ", ".join(f"{key}={_spell_attribute(op.attributes[key])}" for key in op.attributes)
+        shown = [key for key in op.attributes if not str(op.attributes[key]).startswith("#arith.overflow<none>")]
+        attributes = ", ".join(f"{key}={_spell_attribute(op.attributes[key])}" for key in shown)
         operands = ", ".join(map(self._name, op.operands))
         inside = ", ".join(part for part in (operands, attributes) if part)
-        yield indent + self._assigned(op, f"{op.operation.name}({inside})")
+        yield indent + self._assigned(op, f"{op.operation.name.removeprefix('torch.')}({inside})")
         yield from self.ops(op, indent + "  ")
+
+    def _literal(self, op: OpView) -> str | None:
+        """What is shown of a constant, or a list, where it is used; None for any other op, and for tensors."""
+        kind = op.operation.name
+        if kind == "torch.prim.ListConstruct":
+            return f"[{', '.join(map(self._name, op.operands))}]"
+        if kind == "torch.constant.none":
+            return "none"
+        if not kind.startswith("torch.constant.") and kind not in ("arith.constant", "llvm.mlir.constant"):
+            return None
+        value = op.attributes.get("value")
+        match value:
+            case IntegerAttr() | FloatAttr() | BoolAttr():
+                return _spell(value.value)
+            case StringAttr():
+                return repr(value.value)
+            case _:
+                return None
 
     def _assigned(self, op: OpView, call: str) -> str:
         if not op.results:
             return call
         names: list[str] = []
         for result in op.results:
-            self._names[result] = self._free(f"%{len(self._names)}")
+            self._names[result] = self._free(f"%{self._results}")
+            self._results += 1
             names.append(f"{self._names[result]}: {short_type(result.type)}")
         return f"{', '.join(names)} = {call}"
 
@@ -146,6 +180,8 @@ def _results(op: OpView) -> str:
 
 
 def _spell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):

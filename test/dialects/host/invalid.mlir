@@ -121,7 +121,7 @@ func.func @read_back_address(%y: !llvm.ptr) {
 // -----
 
 func.func @constant() {
-  // expected-error@+1 {{'host.constant' op value is 3 : i64, wanted dense elements}}
+  // expected-error@+1 {{'host.constant' op value is 3 : i64, wanted a dense tensor}}
   %0 = "host.constant"() {value = 3 : i64} : () -> !llvm.ptr
   return
 }
