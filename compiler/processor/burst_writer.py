@@ -30,8 +30,8 @@ def burst_writer(shape: WriterShape) -> Module:
 
     A request becomes one burst, or two where it crosses 4 KB. The word at `data` must be the request's first two cycles
     after it is taken, and the next one in the cycle after each `take`. Several bursts may be without response.
-    `cancel` (pulse): no burst begins; one that has begun ends, with empty strobes. Responses to bursts before `cancel`
-    make no `fault`.
+    `cancel` (pulse): no burst begins; one that has begun ends, with empty strobes; `ending` (level) until it has. The
+    word at `data` must not change before. Responses to bursts before `cancel` make no `fault`.
     `fault` (pulse): a response other than OKAY. `stuck` (pulse): no progress for `timeout` cycles (0: never).
     `fault_address`: of the burst that `fault` or `stuck` is about. `idle`: nothing to send, no response awaited.
     """
@@ -91,6 +91,7 @@ def burst_writer(shape: WriterShape) -> Module:
     m.output("bready", m.constant(1, 1))
     m.output("take", take)
     m.output("request_ready", idle)
+    m.output("ending", quiet)
 
     in_progress = m.named("in_progress", aw_valid | w_valid)
     pending = _responses(m, shape, cancel, begin, here, b_valid, b_resp)

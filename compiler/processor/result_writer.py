@@ -36,7 +36,9 @@ def result_writer(p: ProcessorParameters) -> Module:
     number.next(mux(start, 0, number + 1), enable=start | window_done)
     left.next(mux(start, row_blocks, left - size.zext(32)), enable=start | window_done)
 
-    result = _gather(m, p, number, bits, running)
+    # A cancelled run's last word may still wait to be taken: nothing is written over it.
+    ending = m.wire("ending", 1)
+    result = _gather(m, p, number, bits, running & ~ending)
     memory = Memory(m, "window", (1 << p.lane_bits) * 2 * window, p.beat)
     memory.write(concat(result.lane, result.block[0 : bits + 1]), result.data, result.taken)
 
@@ -82,6 +84,7 @@ def result_writer(p: ProcessorParameters) -> Module:
     )
     request_ready.assign(writer["request_ready"])
     take.assign(writer["take"])
+    ending.assign(writer["ending"])
     for name in (*AXI_OUTPUTS, "idle", "fault", "stuck", "fault_address"):
         m.output(name, writer[name])
     m.output("finished", running & ~some_left & writer["idle"])
@@ -98,7 +101,7 @@ class _Result:
     data: Signal
 
 
-def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, running: Signal) -> _Result:
+def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, taking: Signal) -> _Result:
     """One channel a cycle, round robin among those whose result belongs to this window or the next."""
     extra = p.channels.bit_length()
     valid, block, lane, data, eligible = list[Signal](), list[Signal](), list[Signal](), list[Signal](), list[Signal]()
@@ -108,7 +111,7 @@ def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, runnin
         lane.append(m.input(f"y_lane_{c}", p.lane_bits))
         own = m.input(f"y_block_{c}", 32).zext(32 + extra)
         block.append(m.named(f"block_{c}", own * p.channels + c) if p.channels > 1 else own)
-        eligible.append(m.named(f"eligible_{c}", valid[c] & running & _near(block[c][bits : 32 + extra], number)))
+        eligible.append(m.named(f"eligible_{c}", valid[c] & taking & _near(block[c][bits : 32 + extra], number)))
     if p.channels == 1:
         m.output("y_ready_0", eligible[0])
         return _Result(eligible[0], block[0], lane[0], data[0])

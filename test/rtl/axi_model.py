@@ -74,7 +74,9 @@ class Beat:
 class ReadSlave(Part):
     """data(address) is what memory holds; a handshake is held back in `pressure` of the cycles."""
 
-    def __init__(self, dut: Simulated, data: Callable[[int], int], *, beat: int, max_burst: int, latency: int = 3) -> None:
+    def __init__(
+        self, dut: Simulated, data: Callable[[int], int], *, beat: int, max_burst: int, latency: int = 3
+    ) -> None:
         self.dut, self.data, self.beat_bytes, self.max_burst, self.latency = dut, data, beat // 8, max_burst, latency
         self.channel = Stable(dut, "arvalid", "arready", ("araddr", "arlen"))
         self.random, self.pressure = Random(1), 0.0
@@ -103,7 +105,9 @@ class ReadSlave(Part):
             self.presented = False
         if self.channel.handshake():
             address, count = self.dut.get("araddr"), self.dut.get("arlen") + 1
-            check_burst(address, count, self.dut.get("arsize"), self.dut.get("arburst"), self.beat_bytes, self.max_burst)
+            check_burst(
+                address, count, self.dut.get("arsize"), self.dut.get("arburst"), self.beat_bytes, self.max_burst
+            )
             self.bursts.append((address, count))
             for i in range(count):
                 at = address + i * self.beat_bytes
@@ -115,7 +119,13 @@ class WriteSlave(Part):
     """Writes strobed bytes into `memory`; AW, W and B each at their own pace."""
 
     def __init__(self, dut: Simulated, memory: bytearray, *, beat: int, max_burst: int, latency: int = 3) -> None:
-        self.dut, self.memory, self.beat_bytes, self.max_burst, self.latency = dut, memory, beat // 8, max_burst, latency
+        self.dut, self.memory, self.beat_bytes, self.max_burst, self.latency = (
+            dut,
+            memory,
+            beat // 8,
+            max_burst,
+            latency,
+        )
         self.address_channel = Stable(dut, "awvalid", "awready", ("awaddr", "awlen"))
         self.data_channel = Stable(dut, "wvalid", "wready", ("wdata", "wstrb", "wlast"))
         self.random, self.pressure = Random(2), 0.0
@@ -147,7 +157,9 @@ class WriteSlave(Part):
             self.presented = False
         if self.address_channel.handshake():
             address, count = self.dut.get("awaddr"), self.dut.get("awlen") + 1
-            check_burst(address, count, self.dut.get("awsize"), self.dut.get("awburst"), self.beat_bytes, self.max_burst)
+            check_burst(
+                address, count, self.dut.get("awsize"), self.dut.get("awburst"), self.beat_bytes, self.max_burst
+            )
             self.bursts.append((address, count))
             self.addresses.append((address, count))
         if self.data_channel.handshake():
