@@ -8,23 +8,10 @@ from types import NoneType, UnionType
 from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.processor.parameters import ProcessorParameters
 
 FORMAT_VERSION: Final = 1
 FILE_NAME: Final = "manifest.json"
-
-
-@dataclass(frozen=True)
-class ProcessorParameters:
-    """The parameters of the generated processor; names as in `epu.processor`."""
-
-    beat: int
-    activation_bits: int
-    lanes: int
-    channels: int
-    max_tiles: int
-    max_burst: int
-    fifo_beats: int
-    crc: bool
 
 
 @dataclass(frozen=True)

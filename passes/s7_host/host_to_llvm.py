@@ -50,7 +50,7 @@ class _Lowering:
         self._function = Operation.parse(f"llvm.func @{name}({parameters}) {{ llvm.return }}")
         module.body.append(self._function)
         block = self._function.regions[0].blocks[0]
-        self._parameters = dict(zip(_PARAMETERS, block.arguments, strict=True))
+        self._parameters: dict[str, Value] = dict(zip(_PARAMETERS, block.arguments, strict=True))
         self._end = InsertionPoint.at_block_terminator(block)
         self._known = {_symbol(op) for op in module.body.operations}
         self._pointers: dict[Value, Value] = {}

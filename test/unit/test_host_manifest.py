@@ -11,11 +11,11 @@ from elastix.compiler.manifest import (
     Layer,
     Manifest,
     MemoryMap,
-    ProcessorParameters,
     Tensor,
     file_hash,
     load_manifest,
 )
+from elastix.compiler.processor.parameters import ProcessorParameters
 
 MANIFEST = Manifest(
     processor=ProcessorParameters(256, 11, 1, 1, 48, 16, 512, True),
