@@ -10,8 +10,8 @@ VALUE_BITS = 16
 def activation_loader(parameters: ProcessorParameters) -> Module:
     """Takes `tokens` images of tiles + 1 slots, a beat whenever `in_valid`, from the cycle after `start` on.
 
-    x_* and e_* write the engines' buffers, a tile or an exponent at a time. `x_ready` (level): all are written, until the
-    next start. `out_of_range` (pulse): an activation was no A-bit integer.
+    x_* and e_* write the engines' buffers, a tile or an exponent at a time. `x_ready` (level, until the next start):
+    all are written. `out_of_range` (pulse): an activation was no A-bit integer.
     """
     m = Module("activation_loader", "Turns activation images into tiles with their sum, for every engine's buffer.")
     p = parameters

@@ -40,8 +40,8 @@ def burst_reader(shape: ReaderShape) -> Module:
     """Reads `beats + blocks · block_beats` beats from `address` on, given with the pulse `start` while `idle`.
 
     Bursts are cut at multiples of `burst` beats, hence at 4 KB. A burst is asked for only when all its beats have room.
-    `cancel` (pulse) drops what is buffered and asks for no more; beats already asked for are thrown away when they come,
-    be that after the next start, which then waits for them.
+    `cancel` (pulse) drops what is buffered and asks for no more; beats asked for are thrown away when they come,
+    also after the next start, which waits for them.
     `fault` (pulse): a response other than OKAY or a misplaced RLAST. `stuck` (pulse): no progress for `timeout` cycles.
     `fault_address`: the burst that `fault` or `stuck` is about.
     """
@@ -63,7 +63,7 @@ def burst_reader(shape: ReaderShape) -> Module:
         m.input("rlast"),
     )
 
-    # Planning: one burst at a time, while the number of beats still grows by a block a cycle (a product for no multiplier).
+    # Planning: a burst at a time, while the number of beats still grows by a block a cycle (so needs no multiplier).
     requesting = m.state("requesting", 1, reset=0)
     planned = m.state("planned", 1, reset=0)
     next_beat = m.state("next_beat", beat_bits, reset=0)
@@ -145,7 +145,7 @@ def _return_walk(
     final: Signal,
     burst_bits: int,
 ) -> tuple[Register, Signal]:
-    """Follows the returning beats through the bursts they belong to; gives `fault` out, its burst and the next beat's."""
+    """Follows the returning beats through their bursts and gives out `fault`; the next beat's burst, the fault's."""
     position = m.state("return_beat", address.width, reset=0)
     burst_start = m.state("return_burst", address.width, reset=0)
     following = position + 1

@@ -21,8 +21,9 @@ class ErrorBit(IntEnum):
 def fault_monitor(p: ProcessorParameters) -> Module:
     """Faults of the masters (weight readers, io reader, writer: C + 2), of the CRCs, of what the io reader read.
 
-    While `watching`, a cycle later: `error` (pulse), `kinds` (ERROR bits to set) and `address`, that of the burst, the
-    segment (CRC), the descriptor or the activations; where faults coincide, of the lowest-numbered master's.
+    `error` (pulse) a cycle after the first of them while `watching`, with `kinds` (ERROR bits to set) and `address`,
+    that of the burst, the segment (CRC), the descriptor or the activations; where faults coincide, the first named of
+    these, of the lowest-numbered master. What follows from an error is no error of its own.
     """
     m = Module("fault_monitor", "The first fault of a run: which kind, and at which address.")
     masters = p.channels + 2
@@ -46,9 +47,11 @@ def fault_monitor(p: ProcessorParameters) -> Module:
         ErrorBit.TIME_OUT: stuck.any(),
         ErrorBit.WEIGHT_CRC: bad_crc.any(),
         ErrorBit.OVERFLOW: m.constant(0, 1),
-        ErrorBit.BAD_DESCRIPTOR: bad_descriptor | out_of_range,
+        ErrorBit.BAD_DESCRIPTOR: bad_descriptor | (out_of_range & ~fault.any()),
     }
-    now = m.named("now", mux(watching, concat(*(kinds[bit] for bit in reversed(ErrorBit))), 0))
+    seen = m.state("seen", 1, reset=0)
+    now = m.named("now", mux(watching & ~seen, concat(*(kinds[bit] for bit in reversed(ErrorBit))), 0))
+    seen.next(watching & (seen | now.any()))
     m.output("error", m.register("error_q", now.any(), reset=0))
     m.output("kinds", m.register("kinds_q", now, reset=0))
     m.output("address", m.register("address_q", address, enable=now.any()))

@@ -13,8 +13,8 @@ _ALL_ONES = (1 << CRC_BITS) - 1
 def crc_masks(bits: int) -> tuple[int, ...]:
     """For each bit of the CRC register after `bits` bits of data (a multiple of 32): the data bits whose parity it is.
 
-    The register begins with zeros here. One that begins with v gives the same as data whose first 32 bits are xored with
-    v (CRC-32 of IEEE 802.3, reflected: the first bit is the lowest of the first byte, hence bit 0 of a beat).
+    The register begins with zeros here. One that begins with v gives the same as data whose first 32 bits are xored
+    with v (CRC-32 of IEEE 802.3, reflected: the first bit is the lowest of the first byte, hence bit 0 of a beat).
     """
     size = bits // 8
 

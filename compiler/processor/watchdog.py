@@ -4,7 +4,7 @@ from elastix.compiler.circuit import Module, Signal, mux
 
 
 def watchdog(m: Module, waiting: Signal, progress: Signal, timeout: Signal) -> Signal:
-    """A pulse whenever `waiting` has lasted `timeout` cycles (0: for ever) without `progress`. Adds registers to `m`."""
+    """A pulse whenever `waiting` has lasted `timeout` cycles (0: for ever) without `progress`; registers in `m`."""
     waited = m.state("waited", timeout.width, reset=0)
     still = m.named("still_waiting", waiting & ~progress)
     expired = m.named("expired", still & timeout.any() & (waited >= timeout))

@@ -1,4 +1,4 @@
-"""burst_reader: the right beats in order, bursts by the rules, never more asked for than there is room, faults, cancels."""
+"""burst_reader: the right beats in order, bursts by the rules, no more than there is room for, faults, cancels."""
 
 from functools import cache
 from random import Random
