@@ -4,11 +4,12 @@ import ctypes
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from elastix.compiler.circuit import Module, to_llvm, to_systemverilog
+from elastix.compiler.circuit import CompiledModel, Module, to_llvm, to_systemverilog
 from elastix.runtime import verilator
 
 
@@ -28,15 +29,29 @@ class LoadedCircuit:
     close: Callable[[], None]
 
 
-def load_arc(module: Module) -> LoadedCircuit:
-    """The circuit compiled into this process: CIRCT's arc dialect, LLVM, the JIT of the MLIR that torch-mlir brings."""
+@dataclass(frozen=True)
+class _Compiled:
+    model: CompiledModel
+    entry: int
+    owner: object
+
+
+# A few seconds to compile: engines of one processor share the code, each with a state of its own.
+@lru_cache(maxsize=8)
+def _compiled(module: Module) -> _Compiled:
     model = to_llvm(module)
     ir: Any = importlib.import_module("torch_mlir.ir")
     execution_engine: Any = importlib.import_module("torch_mlir.execution_engine")
     context = ir.Context()
     with context:
         engine = execution_engine.ExecutionEngine(ir.Module.parse(model.text), opt_level=3)
-    entry = int(engine.raw_lookup(model.entry))
+    return _Compiled(model, int(engine.raw_lookup(model.entry)), (engine, context))
+
+
+def load_arc(module: Module) -> LoadedCircuit:
+    """The circuit compiled into this process: CIRCT's arc dialect, LLVM, the JIT of the MLIR that torch-mlir brings."""
+    compiled = _compiled(module)
+    model = compiled.model
     # Aligned as the widest vector loads want; slack so that an address of a port may be read in eights.
     buffer = np.zeros(model.size + 4096 + 64, dtype=np.uint8)
     base = -(-buffer.ctypes.data // 4096) * 4096
@@ -46,16 +61,21 @@ def load_arc(module: Module) -> LoadedCircuit:
     outputs = module.outputs
     ports = {name: (base + offset, bits, name in outputs) for name, (offset, bits) in model.ports.items()}
     return LoadedCircuit(
-        evaluate=entry,
+        evaluate=compiled.entry,
         state=ctypes.addressof(arguments),
         ports=ports,
         seen_clock=base + model.previous_clock if model.previous_clock >= 0 else 0,
-        owner=(engine, context, buffer, argument, arguments),
+        owner=(compiled, buffer, argument, arguments),
         close=lambda: None,
     )
 
 
+@lru_cache(maxsize=8)
+def _systemverilog(module: Module) -> dict[str, str]:
+    return to_systemverilog(module)
+
+
 def load_verilator(module: Module) -> LoadedCircuit:
     """The circuit's SystemVerilog as compiled by Verilator; built once, then taken from the cache."""
-    model = verilator.load(to_systemverilog(module), module.name)
+    model = verilator.load(_systemverilog(module), module.name)
     return LoadedCircuit(model.evaluate, model.state, model.ports, 0, model, model.close)

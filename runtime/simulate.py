@@ -7,6 +7,7 @@ descriptor address, start, interrupt, registers.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -230,6 +231,12 @@ class Engine:
             raise ElastixError(str(error)) from None
 
 
+@lru_cache(maxsize=8)
+def _processor(parameters: ProcessorParameters) -> Module:
+    """One module object for equal parameters, so that what was compiled from it is found again."""
+    return top.build(parameters)
+
+
 class ProcessorEngine(Engine):
     """A generated processor under the harness."""
 
@@ -245,7 +252,7 @@ class ProcessorEngine(Engine):
     ) -> None:
         self.parameters = parameters
         interface = Interface(parameters.beat, parameters.channels, parameters.max_burst)
-        circuit = type(self)._load(top.build(parameters))
+        circuit = type(self)._load(_processor(parameters))
         super().__init__(circuit, interface, memory_model, max_cycles=max_cycles, check_settled=check_settled)
 
 
