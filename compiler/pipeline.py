@@ -1,0 +1,125 @@
+"""The whole flow on one page: a model in; hardware, weights, program and host code out.
+
+    import ─▶ s1_clean ─▶ s2_fuse ─▶ s3_precision ─▶ s4_partition ─▶ s5_lower ─┬▶ s6_hardware ─▶ rtl/*.sv
+                                                                               └▶ s7_host ─▶ host/step.*
+    What is legal is checked between the stages (levels.py); weights are read once, while they are packed (image.py).
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from elastix.compiler import levels, tokenizer
+from elastix.compiler.describe import describe
+from elastix.compiler.host_program import HostProgram, llvm_module, write_host_files
+from elastix.compiler.image import ImageLayout, WrittenImage, write_image
+from elastix.compiler.importer.files import import_file
+from elastix.compiler.importer.imported import Imported
+from elastix.compiler.ir import Pass, run_passes
+from elastix.compiler.ir import stages as stages_of_passes
+from elastix.compiler.levels import Level
+from elastix.compiler.manifest import FILE_NAME, Manifest, file_hash
+from elastix.compiler.options import CompileOptions
+from elastix.compiler.output import new_folder
+from elastix.compiler.program import assemble, image_layout
+from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE, Program
+from elastix.compiler.report import report
+from elastix.compiler.stages import Stages
+
+RTL_FOLDER: Final = "rtl"
+TOKENIZER_FOLDER: Final = "tokenizer"
+
+FLOW: Final[tuple[tuple[str, Level | None], ...]] = (
+    ("s1_clean", levels.TORCH),
+    ("s2_fuse", levels.ELX),
+    ("s3_precision", levels.ELX),
+    ("s4_partition", levels.ELX),
+    ("s5_lower", levels.HOST),
+)
+"""Stages up to where hardware and host part, and what must be legal after each."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A module past `s5_lower`, what its weights.bin must hold, and its manifest without hashes and errors."""
+
+    imported: Imported
+    layout: ImageLayout
+    program: bytes
+    manifest: Manifest
+
+
+def passes_of(stage: str, options: CompileOptions) -> list[Pass]:
+    """The passes of a stage in order, set to a user's options."""
+    chosen: dict[str, dict[str, Any]] = {
+        "assign-precision": {
+            "bits": options.bits,
+            "plan": str(options.plan or ""),
+            "activation_bits": options.activation_bits,
+        },
+        "choose-processor": {"beat": options.beat, "lanes": options.lanes, "channels": options.channels},
+    }
+    return [each.with_options(**chosen.get(each.name, {})) for each in stages_of_passes()[stage]]
+
+
+def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowered:
+    """Run the stages up to host code and instructions over the module, in place."""
+    module = imported.module
+    for stage, level in FLOW:
+        with stages.stage(stage):
+            run_passes(module, passes_of(stage, options))
+            if level is not None:
+                level.check(module)
+    with module.context:
+        return Lowered(imported, image_layout(module), assemble(module), describe(module))
+
+
+def compile_model(
+    model: Path, out: Path, options: CompileOptions, stages: Stages, *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Compile a model's file or folder into the folder `out`, which is there whole afterwards or not at all.
+
+    Returns the report's figures. Raises ElastixError for bad input, CannotCompile for an op that nothing of ours runs.
+    """
+    with new_folder(out, overwrite=overwrite) as folder:
+        with stages.stage("import"):
+            imported = import_file(model, options.max_context)
+        lowered = lower(imported, options, stages)
+        module = imported.module
+        with stages.stage("s6_hardware"):
+            run_passes(module, [p.with_options(folder=str(folder / RTL_FOLDER)) for p in stages_of_passes()["s6_hardware"]])
+        with stages.stage("s7_host"):
+            run_passes(module, passes_of("s7_host", options))
+            write_host_files(module, lowered.manifest, folder / HOST_FOLDER)
+        with stages.stage("weights", total=lowered.layout.weights) as advance:
+            written = write_image(folder / WEIGHTS_FILE, lowered.layout, imported.store, progress=advance)
+        (folder / PROGRAM_FILE).write_bytes(lowered.program)
+        with stages.stage("tokenizer"):
+            if imported.tokenizer is not None:
+                tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
+        manifest = _finished(lowered, written, folder)
+        (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        return report(manifest, lowered.layout, folder)
+
+
+def _finished(lowered: Lowered, written: WrittenImage, folder: Path) -> Manifest:
+    """The manifest with each layer's error, and the hash of every file of the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {str(path.relative_to(folder)): file_hash(path) for path in files if path.name != WEIGHTS_FILE}
+    layers = tuple(replace(layer, error=written.errors.get(layer.weight)) for layer in lowered.manifest.layers)
+    model = {"max_context": lowered.imported.max_context}
+    return replace(lowered.manifest, layers=layers, hashes={WEIGHTS_FILE: written.sha256, **hashes}, model=model)
+
+
+def compile_module(imported: Imported, options: CompileOptions, stages: Stages | None = None) -> Program:
+    """Compile what was imported for use in this process, on the emulator; nothing is left on disk."""
+    stages = stages or Stages()
+    lowered = lower(imported, options, stages)
+    with stages.stage("s7_host"):
+        run_passes(imported.module, passes_of("s7_host", options))
+        step = HostProgram(llvm_module(imported.module))
+    with tempfile.TemporaryDirectory(prefix="elastix-") as folder, stages.stage("weights"):
+        weights = Path(folder) / WEIGHTS_FILE
+        write_image(weights, lowered.layout, imported.store)
+        return Program(lowered.manifest, step, weights, lowered.program)
