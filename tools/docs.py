@@ -13,7 +13,7 @@ from typing import Final
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import Dialect, Op, Pass, new_context, parse, run_passes, stages
-from elastix.compiler.ir.ops import Field
+from elastix.compiler.ir.fields import Field
 from elastix.dialects import DIALECTS
 from elastix.tools.opt import split_input
 from elastix.tools.show import show

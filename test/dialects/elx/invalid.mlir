@@ -8,6 +8,47 @@ func.func @attribute_kind(%x: tensor<2x64xf32>, %w: tensor<64xf32>) {
 
 // -----
 
+func.func @attribute_missing(%x: tensor<2x64xf32>, %w: tensor<64xf32>) {
+  // expected-error@+1 {{'elx.rms_norm' op has no eps, wanted an f32}}
+  %0 = "elx.rms_norm"(%x, %w) : (tensor<2x64xf32>, tensor<64xf32>) -> tensor<2x64xf32>
+  return
+}
+
+// -----
+
+func.func @operands_few(%x: tensor<2x64xf32>) {
+  // expected-error@+1 {{'elx.linear' op has 1 operands, wanted x, weight, [bias]}}
+  %0 = "elx.linear"(%x) : (tensor<2x64xf32>) -> tensor<2x64xf32>
+  return
+}
+
+// -----
+
+func.func @operands_many(%x: tensor<2x64xf32>) {
+  // expected-error@+1 {{'elx.activation' op has 2 operands, wanted x}}
+  %0 = "elx.activation"(%x, %x) {kind = "relu"} : (tensor<2x64xf32>, tensor<2x64xf32>) -> tensor<2x64xf32>
+  return
+}
+
+// -----
+
+func.func @segments_missing(%q: tensor<1x8x1x8xf32>, %k: tensor<1x4x16x8xf32>) {
+  // expected-error@+1 {{'elx.attention' op operandSegmentSizes is None, wanted how many of q, k, v, [positions], [mask] there are, 3 in all}}
+  %0 = "elx.attention"(%q, %k, %k) {scale = 1.0 : f32, causal = true}
+      : (tensor<1x8x1x8xf32>, tensor<1x4x16x8xf32>, tensor<1x4x16x8xf32>) -> tensor<1x8x1x8xf32>
+  return
+}
+
+// -----
+
+func.func @results(%x: tensor<2x64xf32>) {
+  // expected-error@+1 {{'elx.quantize' op has 1 results, wanted 2}}
+  %0 = "elx.quantize"(%x) {activation_bits = 8 : i64} : (tensor<2x64xf32>) -> tensor<2x64xi16>
+  return
+}
+
+// -----
+
 func.func @no_tensor(%x: i32, %w: tensor<64xf32>) {
   // expected-error@+1 {{'elx.rms_norm' op x is i32, wanted tensor<…xKxf32>}}
   %0 = "elx.rms_norm"(%x, %w) {eps = 1.0e-5 : f32} : (i32, tensor<64xf32>) -> i32
