@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers import oracle
 from elastix.compiler.numbers.formats import Format
+from elastix.compiler.numbers.pack import Descriptor
 from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.runtime.device import Device
 from elastix.runtime.memory_model import DDR3_1600_X16, DDR4_2400_X32, HBM2_CHANNEL, IDEAL, MemoryModel
 from elastix.runtime.simulate import ArcEngine, Counters, ProcessorEngine, VerilatorEngine
 from elastix.runtime.single_layer import SingleLayer, single_layer
@@ -80,6 +82,42 @@ def test_every_bit_and_every_cycle(p: ProcessorParameters, kinds: tuple[type[Pro
                     counters.append(replace(engine.counters, seconds=0))
         if len(kinds) == 2:
             assert counters[: len(work)] == counters[len(work) :], model.name
+
+
+@pytest.mark.parametrize("p", [SMALL, LANES, USUAL, WIDE], ids=["D128", "D64-M4-C2", "D256", "D512"])
+def test_random_layers_in_random_timing(p: ProcessorParameters) -> None:
+    random = np.random.default_rng(p.beat)
+    with ArcEngine(p, DDR4_2400_X32.with_pressure(p.beat, 25)) as engine:
+        for seed in range(25):
+            scale = ("s8", "s6", "s8c8")[random.integers(3)]
+            zero = "asymmetric" if scale == "s8c8" else ("symmetric", "half_step")[random.integers(2)]
+            form = Format(int(random.integers(1, 9)), 32 * int(random.integers(1, 9)), scale, zero)
+            rows, columns = int(random.integers(1, 5 * p.rows)), int(random.integers(1, 32 * min(p.max_tiles, 20) + 1))
+            work = layer_for(p, form, rows, columns, seed)
+            assert (launched(engine, work) == expected(work, p)).all(), (form, rows, columns)
+
+
+@pytest.mark.parametrize("kind", BOTH, ids=["rtl", "verilator"])
+def test_a_device_launches_on_it(kind: type[ProcessorEngine]) -> None:
+    # More tokens than lanes: batches of 4, 4 and 1, through the descriptor that the device patches.
+    work = layer_for(LANES, Format(4, 64), 30, 200)
+    x = np.random.default_rng(3).normal(size=(9, 200)).astype(np.float32)
+    results: list[NDArray[np.float32]] = []
+    end = -(-work.memory.size // 4096) * 4096
+    y_address = end + 64 * 1024
+    descriptor = replace(Descriptor.decode(work.memory[:64].tobytes()), x=end, y=y_address, tokens=1)
+    with kind(LANES, HBM2_CHANNEL) as engine:
+        for chosen in (None, engine):
+            device = Device(LANES, y_address + 64 * 1024, y_address + 63 * 1024, chosen)
+            device.load(0, work.memory)
+            device.load(0, descriptor.encode())
+            device.quantize(x, end)
+            device.launch(0, 9)
+            results.append(device.read_back(y_address, 9, 30))
+        assert engine.launches == 3
+        assert engine.total.beats == 3 * sum(work.geometry.segment_beats(c) for c in range(2))
+    assert results[0].any()
+    assert (results[0].view("<u4") == results[1].view("<u4")).all()
 
 
 @pytest.mark.parametrize("model", [IDEAL, DDR3_1600_X16], ids=lambda model: model.name)
