@@ -13,10 +13,11 @@ float attribute(int32_t bits) { return elastix::from_bits(static_cast<uint32_t>(
 
 }  // namespace
 
-// C10.
+// C10, with C5 and C6. There is no device here to keep the overflow flag.
 void elastix_add_bias(float* y, const float* bias, int64_t rows, int64_t n) {
-    for (int64_t row = 0; row < rows; ++row)
-        for (int64_t i = 0; i < n; ++i) y[row * n + i] += bias[i];
+    bool overflow = false;
+    for (int64_t row = 0; row < rows; ++row, y += n)
+        for (int64_t i = 0; i < n; ++i) y[i] = elastix::settle(elastix::flush(y[i]) + elastix::flush(bias[i]), overflow);
 }
 
 // y = weight · (x · r), r = 1 / √(mean of x² + eps) rounded to fp32.

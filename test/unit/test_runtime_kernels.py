@@ -17,6 +17,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from elastix.compiler.numbers.fp32 import Flags
+from elastix.compiler.numbers.oracle import add_bias
 from elastix.runtime import library_path
 
 U = 2.0**-24
@@ -225,6 +227,15 @@ def test_residual_bias_and_copy() -> None:
     np.testing.assert_array_equal(y, (a + b) + b[0])
     call("copy", a, y, a.nbytes)
     np.testing.assert_array_equal(y, a)
+
+
+def test_bias_is_the_oracles() -> None:
+    """C10 at its edges: subnormal operands and results, overflow, signed zeros."""
+    edges = np.float32([0.0, -0.0, 1e-40, -1e-40, 1.2e-38, -1.3e-38, 3.4e38, -3.4e38, 1.0, -1.0])
+    y = np.ascontiguousarray(np.repeat(edges[:, None], len(edges), axis=1))
+    wanted = add_bias(y, edges, Flags())
+    call("add_bias", y, edges, *y.shape)
+    np.testing.assert_array_equal(y.view(np.uint32), wanted.view(np.uint32))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
