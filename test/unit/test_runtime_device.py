@@ -139,7 +139,7 @@ def test_loads_bytes_and_files(tmp_path: Path) -> None:
     assert bytes(device.memory[200:250]) == bytes(range(50))
     assert list(device.memory[299:304]) == [0, 7, 7, 7, 0]
     for address in (-1, 4096 - 99):
-        with pytest.raises(ElastixError, match="100 bytes at .*; wanted: within the 4096 bytes of memory"):
+        with pytest.raises(ElastixError, match=r"100 bytes at .*; wanted: within the 4096 bytes of memory"):
             device.load(address, file)
 
 
