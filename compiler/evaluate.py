@@ -8,7 +8,7 @@ logits with the engines'.
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from elastix.compiler.numbers.quantize import dequantize, quantize
 
 FormatOf = Callable[[str], Format | None]
 """Name of a weight (`model.layers.0.mlp.up_proj.weight`) to its format; None leaves it in fp32."""
+
+LOGITS_AT_ONCE: Final = 1 << 24
+"""Logits that one call of the model makes, 64 MB of them."""
 
 
 class Hook(Protocol):
@@ -99,10 +102,25 @@ def windows(ids: list[int], length: int, bos: int | None = None) -> list[list[in
 
 
 def logits(model: nn.Module, pieces: list[list[int]]) -> list[Tensor]:
-    """Logits of each window, fp32 [tokens, vocabulary]."""
+    """Logits of each window, fp32 [tokens, vocabulary]; windows of one length go through the model together."""
+    found: list[Tensor] = []
     with torch.no_grad():
-        answers: list[Any] = [model(input_ids=torch.tensor([piece]), use_cache=False) for piece in pieces]
-    return [cast(Tensor, answer.logits)[0].float() for answer in answers]
+        for batch in _batches(pieces, LOGITS_AT_ONCE // int(cast(Any, model).config.vocab_size)):
+            answer: Any = model(input_ids=torch.tensor(batch), use_cache=False)
+            found += list(cast(Tensor, answer.logits).float())
+    return found
+
+
+def _batches(pieces: list[list[int]], tokens: int) -> list[list[list[int]]]:
+    """Neighbouring windows of one length, up to so many tokens or one window together."""
+    batches: list[list[list[int]]] = []
+    for piece in pieces:
+        last = batches[-1] if batches else []
+        if last and len(last[0]) == len(piece) and (len(last) + 1) * len(piece) <= tokens:
+            last.append(piece)
+        else:
+            batches.append([piece])
+    return batches
 
 
 def compare(pieces: list[list[int]], reference: list[Tensor], found: list[Tensor]) -> Quality:

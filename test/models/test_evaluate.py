@@ -1,5 +1,6 @@
 """The evaluator that gives quality figures: it computes what the engines compute, up to the rounding of float sums."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,17 @@ from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.runtime.device import Device
 
 A = 11
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The layers are small: threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 FORMATS = [default_format(8), default_format(4), Format(3, 64, "s6", "half_step")]
 
 

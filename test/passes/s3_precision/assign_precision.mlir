@@ -1,10 +1,10 @@
-// RUN: elastix-opt %s --split-input-file --verify-diagnostics -p 'assign-precision{bits=4 activation-bits=10}' | filecheck %s
+// RUN: elastix-opt %s -p 'assign-precision{bits=4 activation-bits=10}' | filecheck %s
 // RUN: echo 'layers: {"?": {bits: 3, group: 64}, tied: 7}' > %t.yaml
-// RUN: elastix-opt %s --split-input-file --verify-diagnostics -p 'assign-precision{plan=%t.yaml}' | filecheck %s --check-prefix PLAN
+// RUN: elastix-opt %s -p 'assign-precision{plan=%t.yaml}' | filecheck %s --check-prefix PLAN
 // RUN: echo 'layers: {aa: 6}' > %t.typo.yaml
-// RUN: not elastix-opt %s --split-input-file -p 'assign-precision{plan=%t.typo.yaml}' 2>&1 | filecheck %s --check-prefix TYPO
-// RUN: not elastix-opt %s --split-input-file -p 'assign-precision{bits=9}' 2>&1 | filecheck %s --check-prefix NINE
-// RUN: not elastix-opt %s --split-input-file -p 'assign-precision{activation-bits=13}' 2>&1 | filecheck %s --check-prefix WIDE
+// RUN: not elastix-opt %s -p 'assign-precision{plan=%t.typo.yaml}' 2>&1 | filecheck %s --check-prefix TYPO
+// RUN: not elastix-opt %s -p 'assign-precision{bits=9}' 2>&1 | filecheck %s --check-prefix NINE
+// RUN: not elastix-opt %s -p 'assign-precision{activation-bits=13}' 2>&1 | filecheck %s --check-prefix WIDE
 
 // It fires: linear layers and tables of stored weights; a tied weight gets one format.
 // CHECK: module attributes {elx.activation_bits = 10 : i64}
@@ -28,8 +28,6 @@ func.func @fires(%ids: tensor<1x3xi64> {elx.name = "ids", elx.kind = "input"},
   %z = "elx.linear"(%y, %e) : (tensor<1x3x64xf32>, tensor<100x64xf32>) -> tensor<1x3x100xf32>
   return %z : tensor<1x3x100xf32>
 }
-
-// -----
 
 // It leaves alone: a weight that is an input, or computed.
 // CHECK-LABEL: func.func @leaves_alone
