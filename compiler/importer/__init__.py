@@ -1,4 +1,4 @@
-"""Models come in here: Hugging Face folders, GGUF files, ONNX files, torch modules; all end as one torch-dialect function.
+"""Models come in here: Hugging Face folders, GGUF and ONNX files, torch modules; each ends as one torch function.
 
 The importers load torch and transformers, which takes seconds: import them where they are used.
 """

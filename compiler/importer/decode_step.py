@@ -1,3 +1,4 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 """One decode step of a Hugging Face causal LM: one token in, logits out, keys and values in caches of fixed length."""
 
 from typing import Any
@@ -10,7 +11,7 @@ from elastix.compiler.errors import ElastixError
 
 
 class _Running:
-    """The step that is running, for its cache layers: tracing swaps a module's tensors, so they are looked up when used."""
+    """The step that is running, for its cache layers: tracing swaps a module's tensors, so each use looks them up."""
 
     def __init__(self, step: torch.nn.Module) -> None:
         self.step = step
@@ -51,7 +52,9 @@ class _StepLayer(CacheLayerMixin):
 
 
 class DecodeStep(torch.nn.Module):
-    """`(ids 1xT, positions T) → logits 1xTxV`; buffers `cache_key_<layer>`, `cache_value_<layer>`: 1 x kv heads x max_context x head.
+    """`(ids 1xT, positions T) → logits 1xTxV`; its caches are buffers `cache_key_<layer>`, `cache_value_<layer>`.
+
+    A cache is 1 x key-value heads x max_context x head dimension.
 
     The causal mask is `key position ≤ query position`, and inside the window where a layer's attention slides.
     """

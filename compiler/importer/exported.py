@@ -1,8 +1,9 @@
-"""The one import path: torch.export, functional decomposition, torch-mlir's importer, arguments with names and kinds."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
+"""The one import path: torch.export, functional decomposition, torch-mlir's importer, then names and kinds."""
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ _TORCH = str(torch.__path__[0])
 
 @dataclass(frozen=True)
 class Exported:
-    """The torch-dialect module, its arguments and results in order, and the values of constants that the trace itself made."""
+    """The torch-dialect module, its arguments and results in order, and the values of constants that the trace made."""
 
     module: ModuleOp
     entry: str
@@ -86,7 +87,7 @@ def _trace(model: torch.nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -105,14 +106,14 @@ def _last_user_frame(error: BaseException) -> str:
 def _arguments(
     program: ExportedProgram, model: torch.nn.Module, input_names: Sequence[str], rename: Mapping[str, str]
 ) -> list[tuple[torch.fx.Node, Argument]]:
-    """The placeholders that stay, with their meaning: tied tensors become one, weights and buffers that nobody reads go."""
+    """The placeholders that stay, and what they are; tied tensors become one, unread weights and buffers go."""
     mutated = {spec.target for spec in program.graph_signature.output_specs if spec.kind in _MUTATIONS}
     tensors: dict[str, torch.Tensor] = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    specs = [(spec, nodes[spec.arg.name]) for spec in program.graph_signature.input_specs]  # pyright: ignore[reportAttributeAccessIssue]
+    specs = [(spec, nodes[_name(spec)]) for spec in program.graph_signature.input_specs]
     first: dict[int, torch.fx.Node] = {}
     for spec, node in specs:
         tensor = tensors.get(spec.target or "")
@@ -135,6 +136,10 @@ def _arguments(
     return kept
 
 
+def _name(spec: InputSpec) -> str:
+    return str(getattr(spec.arg, "name", ""))
+
+
 def _kind(spec: InputSpec, mutated: set[str | None]) -> Kind:
     if spec.target in mutated:
         return "cache"
@@ -149,7 +154,7 @@ def _argument(node: torch.fx.Node, name: str, kind: Kind) -> Argument:
             wanted="tensors of fixed shape",
             do="give concrete example inputs",
         )
-    if not all(isinstance(n, int) for n in value.shape):
+    if any(isinstance(n, torch.SymInt) for n in value.shape):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ElastixError(
             f"input {name} has shape {tuple(value.shape)}", wanted="a fixed shape", do="give concrete example inputs"
         )
@@ -157,7 +162,7 @@ def _argument(node: torch.fx.Node, name: str, kind: Kind) -> Argument:
 
 
 def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[Result, ...]:
-    """The results in order; those that are no tensors (None, numbers) and those of dead code are dropped from the graph too."""
+    """The results in order; those that are no tensors (None, numbers) leave the graph."""
     output = next(node for node in program.graph.nodes if node.op == "output")
     specs = program.graph_signature.output_specs
     placeholders = {
@@ -191,7 +196,7 @@ _MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
 
 def _keep_user_frames(program: ExportedProgram) -> None:
-    """Leave one frame in each node's trace: the innermost that is not torch's own, which is where the user wrote the op."""
+    """Leave one frame in each node's trace, the innermost that is not torch's own: there the user wrote the op."""
     for node in program.graph.nodes:
         frames = _FRAME.findall(node.meta.get("stack_trace") or "")
         if not frames:

@@ -1,7 +1,7 @@
 """The header of a GGUF file, read without its long arrays: metadata, and where each tensor lies.
 
-Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The vocabulary is stepped over, not decoded, which makes opening a file
-a matter of milliseconds.
+Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The vocabulary is stepped over, not decoded, which
+makes opening a file a matter of milliseconds.
 """
 
 import struct
@@ -33,7 +33,7 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufField:
-    """One metadata value: a scalar or string, or the length of an array; begin … end are its bytes with key and type."""
+    """One metadata value: a scalar or string, or the length of an array; begin … end: its bytes with key and type."""
 
     value: Any
     is_array: bool
@@ -42,7 +42,10 @@ class GgufField:
 
 
 class GgufFile:
-    """An open GGUF file; raises ElastixError if it is missing, not GGUF, truncated, or holds a type that gguf does not know."""
+    """An open GGUF file.
+
+    Raises ElastixError if it is missing, not GGUF, truncated, or holds a type that the gguf package does not know.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
@@ -51,7 +54,7 @@ class GgufFile:
             raise _truncated(path, path.stat().st_size)
         self.path = path
         self.data = np.memmap(path, dtype=np.uint8, mode="r")
-        self._bytes = memoryview(self.data)
+        self._bytes = memoryview(self.data)  # pyright: ignore[reportArgumentType]  (numpy arrays are buffers)
         if bytes(self._bytes[:4]) != _MAGIC:
             raise ElastixError(f"{path} does not begin with GGUF", wanted="a GGUF file", do="check the path")
         self.version, tensor_count, field_count = struct.unpack_from("<IQQ", self._bytes, 4)
@@ -69,7 +72,7 @@ class GgufFile:
     def config_bytes(self) -> bytes:
         """A GGUF file of the same metadata without the tokenizer's arrays, its tensors one number each.
 
-        The vocabulary's size stands in the metadata instead. transformers reads the model's configuration from it some fifty times faster.
+        The vocabulary's size stands in the metadata instead. transformers reads the configuration from it far faster.
         """
         architecture = str(self.fields["general.architecture"].value)
         kept = [

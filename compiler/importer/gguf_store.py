@@ -62,7 +62,7 @@ class GgufStore:
 def gguf_names(architecture: str, layers: int, names: Sequence[str]) -> dict[str, str]:
     """GGUF name of each of a model's parameters, as a map from GGUF to Hugging Face names.
 
-    A name is also looked up without its leading parts, since some files were written from the model inside the language model.
+    A name is also looked up without its leading parts: some files were written from the model inside another.
     Raises ElastixError for an architecture that the gguf package does not know.
     """
     known = {name: key for key, name in MODEL_ARCH_NAMES.items()}

@@ -1,3 +1,4 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
 """Hugging Face causal language models, from a folder or a GGUF file, without loading a weight."""
 
 import tempfile
@@ -28,7 +29,8 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
 
     max_context: length of the caches in tokens; the smaller of 512 and the model's own where not given.
     Inputs are `ids` (1x1) and `positions` (1), int64; the output is the logits, 1x1xV.
-    Raises ElastixError if there is no model, a file is truncated, a stored type is not supported, or max_context is out of range.
+    Raises ElastixError if there is no model, a file is truncated, a stored type is not supported, or max_context is
+    out of range.
     """
     file = None if path.is_dir() else GgufFile(_existing(path))
     config = _gguf_config(file) if file is not None else _folder_config(path)
@@ -79,7 +81,7 @@ def _folder_config(folder: Path) -> Any:
 
 
 def _gguf_config(file: GgufFile) -> Any:
-    """transformers' reading of the metadata; from a copy without the vocabulary, which alone would take seconds to read."""
+    """transformers' reading of the metadata, from a copy without the vocabulary, which alone would take seconds."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "header.gguf").write_bytes(file.config_bytes())
         try:
@@ -137,7 +139,7 @@ def _gguf_store(file: GgufFile, model: PreTrainedModel) -> GgufStore:
         restored = processor.process(
             weights=values, name=name, tensor_key_mapping={}, parsed_parameters={"tensors": {}}
         )
-        return values if restored.name is None else restored.weights
+        return values if not restored.name else restored.weights
 
     return GgufStore(file, gguf_names(architecture, model.config.num_hidden_layers, list(model.state_dict())), restore)
 
@@ -152,7 +154,7 @@ def _model_name(name: str) -> str:
 def _store(
     names: list[str], model: PreTrainedModel, computed: tuple[WeightStore, ...], checkpoint: WeightStore, where: str
 ) -> NamedStore:
-    """Every name of the function, found among computed values or in the checkpoint, tied or with the base model's prefix left out."""
+    """Every name of the function among computed values or in the checkpoint, perhaps tied or without a prefix."""
     tied = _tied(model)
     prefix = model.base_model_prefix + "."
     there = set(checkpoint.names())

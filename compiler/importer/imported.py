@@ -12,7 +12,7 @@ Kind = Literal["weight", "cache", "buffer", "input"]
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of the function: `name` is unique, and the store's name for weights and buffers; dtype is numpy's name."""
+    """One argument: `name` is unique, and is the store's for weights and buffers; dtype as numpy names it."""
 
     name: str
     kind: Kind
@@ -34,7 +34,7 @@ class Result:
 class Imported:
     """A model as one stateless function `entry` of `module` (torch dialect; arguments carry `elx.name` and `elx.kind`).
 
-    arguments, results: as imported; passes add and drop weights, so later stages read the function's attributes instead.
+    arguments, results: as imported; passes add and drop weights, so later stages read the function's attributes.
     store: the values of every weight and buffer argument.
     tokenizer: folder or GGUF file that holds the tokenizer, if any.
     max_context: length of the caches, in tokens; 0 if the model has none.

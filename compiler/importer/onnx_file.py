@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false
 """ONNX files, through torch-mlir's ONNX importer and then its conversion to the torch dialect."""
 
 from collections.abc import Sequence
@@ -131,7 +133,7 @@ def _fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _evaluate(node: onnx.NodeProto, known: dict[str, Array], model: onnx.ModelProto) -> list[Array]:
     evaluator = ReferenceEvaluator(node, opsets={o.domain: o.version for o in model.opset_import})
-    outputs: Sequence[Any] = evaluator.run(None, {name: known[name] for name in node.input if name})  # pyright: ignore[reportAssignmentType]
+    outputs = cast(Sequence[Any], evaluator.run(None, {name: known[name] for name in node.input if name}))
     return [np.asarray(value) for value in outputs]
 
 

@@ -59,7 +59,7 @@ class SafetensorsStore:
                 wanted=" or ".join(_TYPES),
                 do="convert the checkpoint to one of these types",
             )
-        values = self._data[entry.begin : entry.end].view(_TYPES[entry.dtype]).reshape(entry.shape)
+        values: Array = self._data[entry.begin : entry.end].view(_TYPES[entry.dtype]).reshape(entry.shape)
         return bfloat16_as_float32(values) if entry.dtype == "BF16" else as_float32(values)
 
     def _entry(self, name: str) -> _Entry:

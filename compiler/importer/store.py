@@ -16,8 +16,8 @@ _VIEW = re.compile(r"(.+)(\.T|\.flat|\+1|\[\d+:\d+\])")
 class WeightStore(Protocol):
     """Tensors by name; nothing is read before `read`, and nothing read is kept.
 
-    The end of a name may say how its tensor is seen: `w.T` transposed, `w.flat` in one dimension, `w[4:8]` those rows, `w+1` plus one;
-    from left to right, so `w.T[4:8]` is rows of the transposed matrix.
+    The end of a name may say how its tensor is seen: `w.T` transposed, `w.flat` in one dimension, `w[4:8]` those rows,
+    `w+1` plus one; from left to right, so `w.T[4:8]` is rows of the transposed matrix.
     """
 
     def names(self) -> list[str]:
@@ -33,7 +33,7 @@ class WeightStore(Protocol):
         ...
 
     def read(self, name: str) -> Array:
-        """The values: float32, or the stored type if that is an integer or bool; raises ElastixError if there is no such name."""
+        """Values as float32, or the stored type of integers and bools; raises ElastixError if there is no such name."""
         ...
 
 

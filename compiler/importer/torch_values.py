@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from typing import Any, cast
 
 from elastix.compiler.importer import torch_ops as torch
 from elastix.compiler.ir import (
@@ -135,6 +136,11 @@ def from_builtin(value: Value, like: Value | Type) -> Value:
     """The torch tensor of a builtin one, of the type `like` or that of the value `like`."""
     kind = like if isinstance(like, Type) else like.type
     return Operation.create(FROM_BUILTIN, [kind], [value]).results[0]
+
+
+def set_operand(op: OpView, place: int, value: Value) -> None:
+    """Let operand `place` of `op` be `value`."""
+    cast(Any, op.operation).operands[place] = value
 
 
 def behind(value: Value) -> OpView | None:

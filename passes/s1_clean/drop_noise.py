@@ -82,7 +82,7 @@ def cat_with_empty(op: torch.AtenCatOp) -> Value | None:
 
 @compiler_pass
 def drop_noise(module: ModuleOp) -> None:
-    """Remove ops that only tracing needs and that compute nothing: metadata assertions, aliases, copies, slices of everything."""
+    """Remove ops that only tracing needs and that compute nothing: metadata assertions, aliases, copies."""
     rewrite_until_stable(
         module,
         metadata_assertion,

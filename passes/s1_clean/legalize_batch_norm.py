@@ -12,11 +12,13 @@ def batch_norm_outside_training(op: torch.OperatorOp) -> OpView | None:
         return None
     x, weight, bias, mean, variance, momentum, eps = op.operands
     training = torch.ConstantBoolOp(False).result
-    kinds = [result.type for result in op.results]
-    return torch.AtenNativeBatchNormOp(*kinds, x, weight, bias, mean, variance, training, momentum, eps)
+    y, saved_mean, saved_variance = (result.type for result in op.results)
+    return torch.AtenNativeBatchNormOp(
+        y, saved_mean, saved_variance, x, weight, bias, mean, variance, training, momentum, eps
+    )
 
 
 @compiler_pass
 def legalize_batch_norm(module: ModuleOp) -> None:
-    """Replace the operator `_native_batch_norm_legit_no_training`, which torch-mlir does not know, by `aten.native_batch_norm`."""
+    """Make `aten.native_batch_norm` of the operator `_native_batch_norm_legit_no_training`, which torch-mlir lacks."""
     rewrite_until_stable(module, batch_norm_outside_training)

@@ -82,5 +82,5 @@ def _activation(x: Value, kind: str, like: Value) -> Value | None:
 
 @compiler_pass
 def fuse_activation(module: ModuleOp) -> None:
-    """Make `elx.activation` of silu, gelu (exact or by tanh) and relu, also where silu or gelu by tanh is written out."""
+    """Make `elx.activation` of silu, gelu (exact or by tanh) and relu, also of silu and gelu by tanh written out."""
     rewrite_until_stable(module, silu, relu, gelu, silu_in_parts, gelu_tanh_in_parts)

@@ -36,7 +36,9 @@ class _Mask:
 def scaled_dot_product_attention(op: torch.AtenScaledDotProductAttentionOp) -> Value | None:
     if number(op.dropout_p) != 0 or not is_f32(op.query, op.key, op.value):
         return None
-    queries, keys = shape(op.query) or (), shape(op.key) or ()
+    queries, keys = shape(op.query), shape(op.key)
+    if not queries or not keys or len(queries) != 4 or len(keys) != 4:
+        return None
     scale = number(op.scale) if not is_none(op.scale) else 1 / math.sqrt(queries[-1])
     mask = _mask(op.attn_mask, queries, keys)
     if truth(op.is_causal) and is_none(op.attn_mask):

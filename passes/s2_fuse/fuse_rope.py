@@ -119,5 +119,5 @@ def _count(value: Value) -> int:
 
 @compiler_pass
 def fuse_rope(module: ModuleOp) -> None:
-    """Make `elx.rope` of rotary embeddings in the rotate-half form, whose angles are positions times stored frequencies."""
+    """Make `elx.rope` of rotate-half rotary embeddings whose angles are positions times stored frequencies."""
     rewrite_until_stable(module, rope)

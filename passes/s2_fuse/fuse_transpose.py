@@ -46,7 +46,7 @@ def _permuted(x: Value, axes: list[int], like: Value) -> Value | None:
 
 @compiler_pass
 def fuse_transpose(module: ModuleOp) -> None:
-    """Make `elx.transpose` of transposes and permutations of f32 tensors; where all that moves has size 1 it is an `elx.reshape`."""
+    """Make `elx.transpose` of permutations of f32 tensors, and `elx.reshape` where all that moves has size 1."""
     rewrite_until_stable(
         module, transpose, permute, matrix_transpose, transpose_of_ones, reshape_of_reshape, reshape_to_same_shape
     )

@@ -6,6 +6,7 @@ from elastix.compiler.importer.torch_values import (
     builtin_type,
     defining,
     from_builtin,
+    set_operand,
     to_builtin,
 )
 from elastix.compiler.ir import (
@@ -43,7 +44,7 @@ def _convert(function: OpView) -> None:
     with build_at(InsertionPoint(last), last.location):
         for place, value in enumerate(last.operands):
             if builtin_type(value) is not None:
-                last.operation.operands[place] = to_builtin(value)
+                set_operand(last, place, to_builtin(value))
     for op in block.operations:
         if op.operation.name == TO_BUILTIN and (source := _behind_cast(op)) is not None:
             op.results[0].replace_all_uses_with(source)
@@ -69,7 +70,7 @@ def _make_builtin(argument: BlockArgument) -> None:
         with build_at(InsertionPoint.at_block_begin(argument.owner), argument.location):
             seen_by_torch = from_builtin(argument, old)
         for use in torch_users:
-            use.owner.operation.operands[use.operand_number] = seen_by_torch
+            set_operand(use.owner, use.operand_number, seen_by_torch)
 
 
 def _behind_cast(op: OpView) -> Value | None:

@@ -1,6 +1,7 @@
 """Weights are arguments of the function; a pass that needs another view of one asks for it by name.
 
-The name says what the store is to read (compiler/importer/store.py): `w.T` transposed, `w.flat` as one row, `w[0:64]` those rows, `w+1` plus one.
+The name says what the store is to read (compiler/importer/store.py): `w.T` transposed, `w.flat` as one row, `w[0:64]`
+those rows, `w+1` plus one.
 """
 
 from typing import cast
@@ -8,7 +9,6 @@ from typing import cast
 from elastix.compiler.importer.torch_values import TO_BUILTIN, defining, vtensor
 from elastix.compiler.ir import (
     ArrayAttr,
-    Block,
     BlockArgument,
     DictAttr,
     FunctionType,
@@ -27,10 +27,7 @@ def stored_argument(value: Value) -> BlockArgument | None:
     op = defining(value)
     if op is not None and op.name == TO_BUILTIN:
         value = op.operands[0]
-    if not isinstance(value, BlockArgument) and not isinstance(value.owner, Block):
-        return None
-    argument = BlockArgument(value)
-    return argument if kind_of(argument) in STORED else None
+    return value if isinstance(value, BlockArgument) and kind_of(value) in STORED else None
 
 
 def kind_of(argument: BlockArgument) -> str:
@@ -44,7 +41,7 @@ def name_of(argument: BlockArgument) -> str:
 
 
 def derived(argument: BlockArgument, suffix: str, sizes: tuple[int, ...]) -> Value:
-    """The argument named after `argument` with `suffix`, of f32 and these sizes; added at the end where there is none."""
+    """The argument named `argument`'s name + `suffix`, of f32 and these sizes; added at the end if there is none."""
     function, block = argument.owner.owner, argument.owner
     name = name_of(argument) + suffix
     for other in block.arguments:

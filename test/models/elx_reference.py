@@ -23,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def run(module: ModuleOp, values: Mapping[str, Array]) -> tuple[list[Array], dict[str, Array]]:
-    """Outputs in order, and the caches by name, of the module's function; `values` gives each argument by its `elx.name`."""
+    """Outputs in order, and caches by name, of the module's function; `values` gives arguments by their `elx.name`."""
     function = module.body.operations[0]
     block = function.regions[0].blocks[0]
     known: dict[Any, Array] = {}

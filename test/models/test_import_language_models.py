@@ -7,9 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import elx_reference
 import numpy as np
 import pytest
 import torch
+from conftest import data_path
 from transformers import AutoModelForCausalLM, GPT2Config, Phi3Config, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from elastix.compiler.errors import ElastixError
@@ -17,8 +19,6 @@ from elastix.compiler.importer.files import import_file
 from elastix.compiler.importer.imported import Imported
 from elastix.compiler.ir import run_passes
 from elastix.passes import s1_clean, s2_fuse
-from conftest import data_path
-import elx_reference
 
 SMALL: dict[str, Any] = dict(num_hidden_layers=2, vocab_size=96, max_position_embeddings=64, hidden_size=64)
 HEADS: dict[str, Any] = dict(num_attention_heads=4, num_key_value_heads=2, intermediate_size=96)
