@@ -144,14 +144,14 @@ def _build(sources: dict[str, str], top: str, folder: Path, support: Path) -> No
     ports = [(name, int(high) - int(low) + 1, direction) for direction, name, high, low in _PORT.findall(header)]
     (folder / "generated" / "shim.cpp").write_text(_shim(ports))
     common = [*_DEFINES, *_includes(), "-Igenerated"]
-    files = sorted(str(path) for path in (folder / "generated").glob("*.cpp"))
-    # Verilator puts what runs once into files named so.
-    once = [name for name in files if name.endswith("Slow.cpp")]
-    for name in once:
-        _run([_compiler(), *_ONCE_FLAGS, *common, "-c", name, "-o", f"{Path(name).stem}.o"], folder)
-    objects = [f"{Path(name).stem}.o" for name in once] + [str(support)]
-    hot = [name for name in files if name not in once]
-    _run([_compiler(), *COMPILER_FLAGS, "-shared", *common, *hot, *objects, "-o", "model.so", "-pthread"], folder)
+    # What runs once lies in files named so. One compilation each, as in Verilator's own makefile: headers weigh most.
+    names = sorted(path.name for path in (folder / "generated").glob("*.cpp"))
+    once = [name for name in names if name.endswith("Slow.cpp")]
+    for unit, members in (("once", once), ("hot", [name for name in names if name not in once])):
+        (folder / f"{unit}.cpp").write_text("".join(f'#include "generated/{name}"\n' for name in members))
+    _run([_compiler(), *_ONCE_FLAGS, *common, "-c", "once.cpp", "-o", "once.o"], folder)
+    objects = ["hot.cpp", "once.o", str(support), "-o", "model.so", "-pthread"]
+    _run([_compiler(), *COMPILER_FLAGS, "-shared", *common, *objects], folder)
 
 
 def _run(command: list[str], folder: Path) -> None:
