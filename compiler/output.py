@@ -24,9 +24,13 @@ def new_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     (SIGTERM) counts as an interrupt.
     """
     if out.exists() and not overwrite:
-        raise ElastixError(f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite")
+        raise ElastixError(
+            f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite"
+        )
     if not out.resolve().parent.is_dir():
-        raise ElastixError(f"there is no folder {out.resolve().parent}", wanted="the parent of the output folder", do="create it first")
+        raise ElastixError(
+            f"there is no folder {out.resolve().parent}", wanted="the parent of the output folder", do="create it first"
+        )
     staging: Path | None = None
     previous = signal.signal(signal.SIGTERM, _stop)
     try:
@@ -39,7 +43,11 @@ def new_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         staging = None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ElastixError(f"the disk of {out} is full", wanted="room for the weights and the RTL", do="free some, or give another -o") from error
+            raise ElastixError(
+                f"the disk of {out} is full",
+                wanted="room for the weights and the RTL",
+                do="free some, or give another -o",
+            ) from error
         if error.errno in (errno.EACCES, errno.EROFS):
             raise ElastixError(f"cannot write beside {out}: {error.strerror}", do="give another -o") from error
         raise

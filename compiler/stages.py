@@ -30,8 +30,16 @@ class Stages:
     def stage(self, name: str, total: float | None = None) -> Iterator[Advance]:
         """Time the block as `name`; the value given is called with the amount of `total` that was done."""
         begin = time.perf_counter()
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console, disable=not self.show, transient=not self.console.is_terminal) as bar:
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(
+            *columns, console=self.console, disable=not self.show, transient=not self.console.is_terminal
+        ) as bar:
             task = bar.add_task(name, total=total)
             yield lambda amount: bar.advance(task, amount)
             bar.update(task, total=total or 1, completed=total or 1)

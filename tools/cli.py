@@ -44,7 +44,9 @@ COMMANDS: dict[str, tuple[Command, str]] = {
 def main(argv: list[str] | None = None) -> int:
     """Dispatch to a command; an ElastixError becomes one line on standard error and exit code 1."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="elastix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="elastix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.epilog = "commands:\n" + "\n".join(f"  {name:10} {text}" for name, (_, text) in COMMANDS.items())
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of: " + ", ".join(COMMANDS))
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)

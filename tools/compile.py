@@ -10,16 +10,32 @@ from elastix.compiler.stages import Stages, peak_memory_bytes
 def parser() -> argparse.ArgumentParser:
     """The command's options; defaults are those of `CompileOptions`."""
     result = argparse.ArgumentParser(prog="elastix compile", description=__doc__)
-    result.add_argument("model", type=Path, help="a Hugging Face folder (config.json, safetensors), a .gguf or an .onnx file")
+    result.add_argument(
+        "model", type=Path, help="a Hugging Face folder (config.json, safetensors), a .gguf or an .onnx file"
+    )
     result.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder to make")
     precision = result.add_mutually_exclusive_group()
     precision.add_argument("--bits", type=int, metavar="N", help="bits of every weight, 1 to 8 (default 8)")
     precision.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file (YAML): precision of each layer")
-    result.add_argument("--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)")
-    result.add_argument("--max-context", type=int, default=512, metavar="T", help="tokens that the cache holds (default 512)")
-    result.add_argument("--beat", type=int, default=256, metavar="D", help="bits the engine takes a cycle and channel: 64, 128, 256 or 512 (default 256)")
-    result.add_argument("--lanes", type=int, default=1, metavar="M", help="tokens that share one pass over the weights (default 1)")
-    result.add_argument("--channels", type=int, default=1, metavar="C", help="memory channels, each with an engine (default 1)")
+    result.add_argument(
+        "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
+    )
+    result.add_argument(
+        "--max-context", type=int, default=512, metavar="T", help="tokens that the cache holds (default 512)"
+    )
+    result.add_argument(
+        "--beat",
+        type=int,
+        default=256,
+        metavar="D",
+        help="bits the engine takes a cycle and channel: 64, 128, 256 or 512 (default 256)",
+    )
+    result.add_argument(
+        "--lanes", type=int, default=1, metavar="M", help="tokens that share one pass over the weights (default 1)"
+    )
+    result.add_argument(
+        "--channels", type=int, default=1, metavar="C", help="memory channels, each with an engine (default 1)"
+    )
     result.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output; no bars")
     return result

@@ -42,7 +42,12 @@ def machine() -> dict[str, Any]:
             model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
     except OSError:  # not Linux: the platform's own name stands
         pass
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(terse=True), "python": platform.python_version()}
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
 
 
 def command(argv: list[str]) -> int:
