@@ -132,8 +132,8 @@ def _find_steps(part: _Part, form: Format) -> None:
         np.copyto(part.c, c, where=better)
 
 
-def _fit_scales(part: _Part, rowscale: F32, form: Format) -> None:
-    """s (and c) of each group on the integer grid: the best of the neighbours of δ/rowscale."""
+def _fit_scales(part: _Part, rowscale: F32, form: Format) -> F32:
+    """s (and c) of each group on the integer grid: the best of the neighbours of δ/rowscale. Returns Σ(u − δz)²."""
     top, scale = (1 << form.bits) - 1, rowscale[:, None]
     middle = np.rint(np.divide(part.step, scale, out=np.zeros_like(part.step), where=scale > 0))
     found_c, best = part.c.copy(), np.full_like(part.step, np.inf)
@@ -149,6 +149,7 @@ def _fit_scales(part: _Part, rowscale: F32, form: Format) -> None:
         np.copyto(best, error, where=better)
         np.copyto(part.s, s, where=better)
         np.copyto(part.c, c, where=better)
+    return best
 
 
 def _row_exponents(w: F32) -> NDArray[np.int32]:
@@ -184,10 +185,9 @@ def quantize_rows(w: NDArray[np.float32], form: Format, *, name: str = "") -> Qu
     rowscale = _row_scales(np.concatenate([part.step for part in parts], axis=1), exponents, form)
     codes, error = np.empty((n, k), np.uint8), np.zeros(n)
     for part in parts:
-        _fit_scales(part, rowscale, form)
+        error += _fit_scales(part, rowscale, form).sum(axis=1, dtype=np.float64)
         step = part.s * rowscale[:, None]
         codes[:, part.columns] = _codes(part.u, step, part.c, (1 << form.bits) - 1).reshape(n, -1)
-        error += _error(part.u, step, part.c, (1 << form.bits) - 1).sum(axis=1, dtype=np.float64)
     units = np.ldexp(1.0, 2 * exponents)
     stored = np.ldexp(rowscale, exponents - 1)
     rows = QuantizedRows(
