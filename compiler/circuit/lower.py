@@ -66,7 +66,8 @@ def to_systemverilog(module: Module) -> dict[str, str]:
         circt.run(design, VERILOG_PASSES)
         stream = io.StringIO()
         circt.root.export_verilog(design, stream)
-    return _split_files(stream.getvalue())
+    files = _split_files(stream.getvalue())
+    return {f"{part.name}.sv": part.header() + files[f"{part.name}.sv"] for part in module.hierarchy()}
 
 
 def to_llvm(module: Module, top: str | None = None) -> CompiledModel:

@@ -1,5 +1,7 @@
 """Modules: ports, instances, named wires and registers, written out as one `hw.module` each."""
 
+import inspect
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -15,8 +17,9 @@ class Module:
     Instances of modules with a clock or reset are connected to them without being told.
     """
 
-    def __init__(self, name: str, comment: str = "") -> None:
-        self.name, self.comment = name, comment
+    def __init__(self, name: str, comment: str | None = None, parameters: Mapping[str, object] | None = None) -> None:
+        """comment: what it is and how its ports are used, as a docstring; parameters: what it was generated with."""
+        self.name, self.comment, self.parameters = name, inspect.cleandoc(comment or ""), dict(parameters or {})
         self.inputs: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
         self.clocked = False
@@ -144,6 +147,14 @@ class Module:
             self._text = {"verilog": self._build("verilog"), "simulation": self._build("simulation")}
         return self._text[target]
 
+    def header(self) -> str:
+        """The lines above the module in SystemVerilog: its comment, then its parameters; empty if it has none."""
+        lines = self.comment.splitlines()
+        if self.parameters:
+            values = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+            lines += ["", *textwrap.wrap(f"Parameters: {values}.", 117)]
+        return "".join(f"// {line}".rstrip() + "\n" for line in lines)
+
     def hierarchy(self) -> Iterator["Module"]:
         """This module and all below it, those below first, each name once.
 
@@ -182,11 +193,10 @@ class Module:
         ports = (["in %clk : !seq.clock"] if self.clocked else []) + (["in %rst : i1"] if self.resettable else [])
         ports += [f"in %{name} : i{width}" for name, width in self.inputs.items()]
         ports += [f"out {name} : i{width}" for name, width in self.outputs.items()]
-        comment = f' attributes {{comment = "{self.comment}"}}' if self.comment else ""
         types = ", ".join(f"i{value.width}" for value in self._results)
         output = f"hw.output {', '.join(value.ssa for value in self._results)} : {types}" if types else "hw.output"
         body = "\n  ".join([*self._lines, *later, output])
-        return f"hw.module @{self.name}({', '.join(ports)}){comment} {{\n  {body}\n}}\n"
+        return f"hw.module @{self.name}({', '.join(ports)}) {{\n  {body}\n}}\n"
 
     def _register_lines(self, register: Register, source: Signal, target: Target) -> list[str]:
         name, width, enable, lines = register.label, register.width, register.enable, list[str]()

@@ -1,5 +1,7 @@
 """Activation images of 64-byte slots, as tiles with their sum."""
 
+from dataclasses import asdict
+
 from elastix.compiler.circuit import Module, Signal, concat, mux
 from elastix.compiler.processor.parameters import COLUMNS, ProcessorParameters
 
@@ -8,13 +10,15 @@ VALUE_BITS = 16
 
 
 def activation_loader(parameters: ProcessorParameters) -> Module:
-    """Takes `tokens` images of tiles + 1 slots, a beat whenever `in_valid`, from the cycle after `start` on.
+    """Turns activation images into tiles with their sum, for every engine's buffer.
+
+    Takes `tokens` images of tiles + 1 slots, a beat whenever `in_valid`, from the cycle after `start` on.
 
     x_* and e_* write the engines' buffers, a tile or an exponent at a time. `x_ready` (level, until the next start):
     all are written. `out_of_range` (pulse): an activation was no A-bit integer.
     """
-    m = Module("activation_loader", "Turns activation images into tiles with their sum, for every engine's buffer.")
     p = parameters
+    m = Module("activation_loader", activation_loader.__doc__, asdict(p))
     beats_per_slot = SLOT_BITS // p.beat
     start, cancel = m.input("start"), m.input("cancel")
     tiles, tokens = m.input("tiles", p.tile_count_bits), m.input("tokens", 4)
@@ -48,11 +52,11 @@ def activation_loader(parameters: ProcessorParameters) -> Module:
     quads = [m.register(f"quad_{i}", _sum(wide[4 * i : 4 * i + 4])) for i in range(len(wide) // 4)]
     part = m.register("part", _sum(quads))
     slices = m.delay("values", concat(*reversed(narrow)), 2)
-    taken = m.delay("tile_beat", take & is_tile, 2, reset=0)
-    first = m.delay("first", first_beat, 2)
     complete = m.delay("complete", end_slot & is_tile, 2, reset=0)
     total, tile = part, slices
     if beats_per_slot > 1:
+        taken = m.delay("tile_beat", take & is_tile, 2, reset=0)
+        first = m.delay("first", first_beat, 2)
         running = m.state("running_sum", p.sum_bits)
         total = m.named("total", part + mux(first, 0, running))
         running.next(total, enable=taken)

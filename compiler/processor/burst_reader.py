@@ -1,6 +1,6 @@
 """AXI4 read bursts of one stretch of memory, as a stream of beats."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from elastix.compiler.circuit import Module, Register, Signal, concat, mux
 from elastix.compiler.processor.axi import ADDRESS_BITS, OKAY, burst_beats, offset_bits, read_address_channel
@@ -37,15 +37,18 @@ def io_reader_shape(beat: int, max_burst: int, fifo_beats: int) -> ReaderShape:
 
 
 def burst_reader(shape: ReaderShape) -> Module:
-    """Reads `beats + blocks · block_beats` beats from `address` on, given with the pulse `start` while `idle`.
+    """Reads `beats + blocks · block_beats` beats from beat `address` on, given with the pulse `start`, as a stream.
 
-    Bursts are cut at multiples of `burst` beats, hence at 4 KB. A burst is asked for only when all its beats have room.
-    `cancel` (pulse) drops what is buffered and asks for no more; beats asked for are thrown away when they come,
-    also after the next start, which waits for them.
-    `fault` (pulse): a response other than OKAY or a misplaced RLAST. `stuck` (pulse): no progress for `timeout` cycles.
-    `fault_address`: the burst that `fault` or `stuck` is about.
+    ar*, r*: AXI4 read channels. valid, data, last (of the request), ready: the stream. `idle`: no request, nothing
+    awaited.
+
+    Bursts are cut at multiples of `burst` beats, hence at 4 KB. A burst is asked for only when all its beats have
+    room. `cancel` (pulse) drops what is buffered and asks for no more; beats asked for are thrown away when they
+    come, also after the next start, which waits for them. `fault` (pulse): a response other than OKAY or a
+    misplaced RLAST. `stuck` (pulse): no progress for `timeout` cycles. `fault_address`: the burst that `fault` or
+    `stuck` is about.
     """
-    m = Module(shape.name, "Reads one stretch of memory in AXI4 bursts, as a stream of beats.")
+    m = Module(shape.name, burst_reader.__doc__, asdict(shape))
     offset, burst_bits = offset_bits(shape.beat), shape.burst.bit_length() - 1
     beat_bits = ADDRESS_BITS - offset
     count_bits, length_bits = shape.window.bit_length() + 1, burst_bits + 1

@@ -1,6 +1,6 @@
 """AXI4 write bursts of stretches of memory, from a stream of beats."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 
 from elastix.compiler.circuit import Memory, Module, Signal, concat, mux
@@ -26,7 +26,9 @@ class WriterShape:
 
 
 def burst_writer(shape: WriterShape) -> Module:
-    """Writes `beats` (>= 1) beats from beat `beat_address` on, for each request taken (`request`, `request_ready`).
+    """Writes stretches of beats in AXI4 bursts; aw*, w*, b*: the write channels.
+
+    Writes `beats` (>= 1) beats from beat `beat_address` on, for each request taken (`request`, `request_ready`).
 
     A request becomes one burst, or two where it crosses 4 KB. The word at `data` must be the request's first two cycles
     after it is taken, and the next one in the cycle after each `take`. Several bursts may be without response.
@@ -35,7 +37,7 @@ def burst_writer(shape: WriterShape) -> Module:
     `fault` (pulse): a response other than OKAY. `stuck` (pulse): no progress for `timeout` cycles (0: never).
     `fault_address`: of the burst that `fault` or `stuck` is about. `idle`: nothing to send, no response awaited.
     """
-    m = Module("burst_writer", "Writes stretches of beats in AXI4 bursts.")
+    m = Module("burst_writer", burst_writer.__doc__, asdict(shape))
     offset = offset_bits(shape.beat)
     beat_bits, length_bits = ADDRESS_BITS - offset, shape.burst.bit_length()
     cancel = m.input("cancel")

@@ -1,6 +1,6 @@
 """The AXI4-Lite slave: registers of README.md."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
@@ -55,12 +55,14 @@ class _Write:
 
 
 def control_registers(p: ProcessorParameters) -> Module:
-    """s_axil_*: every access is answered OKAY; offsets without a register read 0 and ignore writes.
+    """The registers, an AXI4-Lite slave.
+
+    s_axil_*: every access is answered OKAY; offsets without a register read 0 and ignore writes.
 
     `start`, `soft_reset`, `freeze` are pulses. `started` and `ended` (pulses) frame a run; `clear` (pulse) ends a soft
     reset. `kinds` sets ERROR bits, the first of those that stop with `address`; `overflow` sets its bit.
     """
-    m = Module("control_registers", "The AXI4-Lite slave: control, status, errors, counters.")
+    m = Module("control_registers", control_registers.__doc__, asdict(p))
     busy, resetting = m.input("busy"), m.input("resetting")
     started, ended, clear = m.input("started"), m.input("ended"), m.input("clear")
     kinds, overflow, address = m.input("kinds", len(ErrorBit)), m.input("overflow"), m.input("address", ADDRESS_BITS)

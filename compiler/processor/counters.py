@@ -1,5 +1,7 @@
 """What a run costs: cycles, beats and stalls by cause."""
 
+from dataclasses import asdict
+
 from elastix.compiler.circuit import Module, Register, Signal, mux
 from elastix.compiler.processor.parameters import ProcessorParameters
 
@@ -9,12 +11,14 @@ COUNTERS = ("cycles", "busy", "beats", "stall_memory", "stall_output", "stall_lo
 
 
 def counters(p: ProcessorParameters) -> Module:
-    """Counts from `start` (pulse, which clears) while `running`. Per channel, one bit each: `taken` a weight beat,
+    """Cycles, beats and stalls of a run.
+
+    Counts from `start` (pulse, which clears) while `running`. Per channel, one bit each: `taken` a weight beat,
     `wanted` a beat that was not there, `last` beat taken, `stall_output`. `written`: all results have their response.
 
     `freeze` (pulse) copies all counters; outputs other than cycles are the copy, cycles is the counter itself.
     """
-    m = Module("counters", "Cycles, beats and stalls of a run.")
+    m = Module("counters", counters.__doc__, asdict(p))
     start, clear, running = m.input("start"), m.input("clear"), m.input("running")
     freeze, written, stall_load = m.input("freeze"), m.input("written"), m.input("stall_load")
     taken, wanted = m.input("taken", p.channels), m.input("wanted", p.channels)

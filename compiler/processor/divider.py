@@ -10,7 +10,7 @@ DIVIDEND_BITS = 32
 @cache
 def divider(divisor: int) -> Module:
     """quotient and remainder of `dividend` (32 bits) by `divisor`, `done` (level) 33 cycles after the pulse `start`."""
-    m = Module(f"divide_by_{divisor}", f"Divides by {divisor}, a bit a cycle.")
+    m = Module(f"divide_by_{divisor}", divider.__doc__, {"divisor": divisor})
     start, dividend = m.input("start"), m.input("dividend", DIVIDEND_BITS)
     bits = divisor.bit_length()
     left = m.state("left", 6, reset=0)

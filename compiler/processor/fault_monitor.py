@@ -1,5 +1,6 @@
 """The first fault of a run: which kind, and at which address."""
 
+from dataclasses import asdict
 from enum import IntEnum
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
@@ -19,13 +20,15 @@ class ErrorBit(IntEnum):
 
 
 def fault_monitor(p: ProcessorParameters) -> Module:
-    """Faults of the masters (weight readers, io reader, writer: C + 2), of the CRCs, of what the io reader read.
+    """The first fault of a run: which kind, and at which address.
+
+    Faults of the masters (weight readers, io reader, writer: C + 2), of the CRCs, of what the io reader read.
 
     `error` (pulse) a cycle after the first of them while `watching`, with `kinds` (ERROR bits to set) and `address`,
     that of the burst, the segment (CRC), the descriptor or the activations; where faults coincide, the first named of
     these, of the lowest-numbered master. What follows from an error is no error of its own.
     """
-    m = Module("fault_monitor", "The first fault of a run: which kind, and at which address.")
+    m = Module("fault_monitor", fault_monitor.__doc__, asdict(p))
     masters = p.channels + 2
     watching = m.input("watching")
     fault, stuck = m.input("fault", masters), m.input("stuck", masters)

@@ -8,14 +8,14 @@ from elastix.compiler.errors import ElastixError
 
 @cache
 def fifo(depth: int, width: int) -> Module:
-    """`depth` words (a power of two, >= 2) of `width` bits; one push and one pop a cycle.
+    """A FIFO of `depth` words (a power of two, >= 2) of `width` bits; one push and one pop a cycle.
 
-    There is no `full`: who pushes counts what is inside, the word at the output included.
-    A word pushed is at the output three cycles later. Raises ElastixError for other depths.
+    push, push_data: in. valid, data, ready: out, as AXI streams. clear (pulse): empty. There is no `full`: who pushes
+    counts what is inside, the word at the output included. A word is at the output three cycles after its push.
     """
     if depth < 2 or depth & (depth - 1):
         raise ElastixError(f"a FIFO of {depth} words", wanted="a power of two, at least 2")
-    m = Module(f"fifo_{depth}x{width}", f"FIFO of {depth} words of {width} bits; who pushes counts what is inside.")
+    m = Module(f"fifo_{depth}x{width}", fifo.__doc__, {"depth": depth, "width": width})
     clear = m.input("clear")
     push, push_data = m.input("push"), m.input("push_data", width)
     ready = m.input("ready")

@@ -1,5 +1,6 @@
 """The course of a run, from the start bit to the last write response, or to the last outstanding transaction."""
 
+from dataclasses import asdict
 from enum import IntEnum
 
 from elastix.compiler.circuit import Module, Register, Signal, concat, mux
@@ -35,12 +36,15 @@ class State(IntEnum):
 def launch_control(p: ProcessorParameters) -> Module:
     """Starts everything else. Masters are counted 0 … C−1 (weight readers), C (io reader), C + 1 (writer).
 
+    `start`, `soft_reset` (pulses) from the registers. io_*: request to the io reader, whose beats come back on in_*.
+    weight_start: a pulse for each channel's reader, with weight_address (in beats), blocks_<c> and block_beats.
+    `launch` (pulse): engines, loader and writer take the fields, which stay until the next start. `checked` (levels): a
+    channel's segment has ended with the right CRC; `written`: every result has its response.
     `error` (pulse, while `watching`) stops the run. `ended` (pulse): the run is over, well or not, and all is drained.
+    `cancel` (pulse): ask for no more. `clear` (pulse): the end of a soft reset, `resetting` until then.
     A master that makes no progress for the time-out while draining is given up: what it awaits stays owed to it.
     """
-    m = Module(
-        "launch_control", "The course of a run: descriptor, launch, end; stop and drain on errors and soft reset."
-    )
+    m = Module("launch_control", launch_control.__doc__, asdict(p))
     masters = p.channels + 2
     start, soft_reset, error = m.input("start"), m.input("soft_reset"), m.input("error")
     descriptor = m.input("descriptor", ADDRESS_BITS)

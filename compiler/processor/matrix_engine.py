@@ -72,7 +72,6 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
         result_collector(parameters),
         start=start,
         tokens=tokens.tokens,
-        blocks=tokens.blocks,
         push=converted["result_valid"],
         result=converted["result"],
         end_block=beat["last_of_block"],

@@ -12,7 +12,7 @@ def result_collector(parameters: ProcessorParameters) -> Module:
     """
     m = Module("result_collector", "Results gathered to beats.")
     rows, lanes, slots = parameters.rows, parameters.lanes, parameters.result_slots
-    start, tokens, blocks = m.input("start"), m.input("tokens", 4), m.input("blocks", 32)
+    start, tokens = m.input("start"), m.input("tokens", 4)
     push, result, end_block = m.input("push"), m.input("result", 32), m.input("end_block")
     y_ready = m.input("y_ready")
 
@@ -37,7 +37,6 @@ def result_collector(parameters: ProcessorParameters) -> Module:
     last_lane = m.named("last_lane", lane.zext(4) == tokens - 1)
     lane.next(mux(start | last_lane, 0, lane + 1), enable=start | handshake)
     block.next(mux(start, 0, block + 1), enable=start | (handshake & last_lane))
-    last_block = m.register("last_block", block + 1 == blocks)
 
     beats_free = m.state("beats_free", index_bits(slots // rows + 1))
     width = beats_free.width
@@ -53,5 +52,5 @@ def result_collector(parameters: ProcessorParameters) -> Module:
     m.output("y_data", concat(*reversed(beat)))
     m.output("y_lane", lane)
     m.output("y_block", block)
-    m.output("y_last", last_block & last_lane)
+    m.output("y_last", last_lane)
     return m

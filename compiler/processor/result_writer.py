@@ -1,6 +1,6 @@
 """Results of all channels, gathered and put in the order of memory, a window of row blocks at a time."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from elastix.compiler.circuit import Memory, Module, Register, Signal, concat, mux, select
 from elastix.compiler.processor.axi import ADDRESS_BITS, burst_beats, offset_bits
@@ -14,13 +14,17 @@ AXI_OUTPUTS = ("awvalid", "awaddr", "awlen", "awsize", "awburst", "wvalid", "wda
 
 
 def result_writer(p: ProcessorParameters) -> Module:
-    """Takes y_* of every channel and writes row block i of token m at beat `y_beat` + m · row_blocks + i.
+    """Gathers the results of all channels and writes them, a window of row blocks at a time.
 
-    A channel gives its blocks in order, and of each block the tokens in order. Channels may be ahead of each other by
-    two windows of 16 row blocks; a window is written when it is complete. `finished` (level, from the end of the run to
-    the next start): every result has its response. The AXI ports, `cancel`, `idle`, `fault`: as in burst_writer.
+    `start` (pulse) takes row_blocks, tokens and y_beat. Takes y_* of every channel and writes row block i of token
+    m at beat `y_beat` + m · row_blocks + i.
+
+    A channel gives its blocks in order, and of each block the tokens in order. Channels may be ahead of each other
+    by two windows of 16 row blocks; a window is written when it is complete. `finished` (level, from the end of
+    the run to the next start): every result has its response. The AXI ports, `cancel`, `idle`, `fault`: as in
+    burst_writer.
     """
-    m = Module("result_writer", "Gathers the channels' results and writes them, a window of row blocks at a time.")
+    m = Module("result_writer", result_writer.__doc__, asdict(p))
     window = burst_beats(p.beat, min(p.max_burst, WINDOW_BLOCKS))
     bits = window.bit_length() - 1
     start, cancel = m.input("start"), m.input("cancel")
@@ -43,7 +47,7 @@ def result_writer(p: ProcessorParameters) -> Module:
     memory.write(concat(result.lane, result.block[0 : bits + 1]), result.data, result.taken)
 
     # A window is complete when the last token's result of each of its blocks is there.
-    whole = m.named("whole_block", result.taken & (result.lane.zext(5) + 1 == tokens.zext(5)))
+    whole = m.named("whole_block", result.taken & result.last)
     counts = list[Register]()
     for half in (0, 1):
         count = m.state(f"blocks_in_half_{half}", bits + 1, reset=0)
@@ -93,28 +97,31 @@ def result_writer(p: ProcessorParameters) -> Module:
 
 @dataclass(frozen=True)
 class _Result:
-    """The result taken in this cycle, if `taken`: its row block among all channels', its token, its D bits."""
+    """The result taken in this cycle, if `taken`: row block among all channels', token, the block's last?, D bits."""
 
     taken: Signal
     block: Signal
     lane: Signal
+    last: Signal
     data: Signal
 
 
 def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, taking: Signal) -> _Result:
     """One channel a cycle, round robin among those whose result belongs to this window or the next."""
     extra = p.channels.bit_length()
-    valid, block, lane, data, eligible = list[Signal](), list[Signal](), list[Signal](), list[Signal](), list[Signal]()
+    valid, block, lane, last = list[Signal](), list[Signal](), list[Signal](), list[Signal]()
+    data, eligible = list[Signal](), list[Signal]()
     for c in range(p.channels):
         valid.append(m.input(f"y_valid_{c}"))
         data.append(m.input(f"y_data_{c}", p.beat))
         lane.append(m.input(f"y_lane_{c}", p.lane_bits))
+        last.append(m.input(f"y_last_{c}"))
         own = m.input(f"y_block_{c}", 32).zext(32 + extra)
         block.append(m.named(f"block_{c}", own * p.channels + c) if p.channels > 1 else own)
         eligible.append(m.named(f"eligible_{c}", valid[c] & taking & _near(block[c][bits : 32 + extra], number)))
     if p.channels == 1:
         m.output("y_ready_0", eligible[0])
-        return _Result(eligible[0], block[0], lane[0], data[0])
+        return _Result(eligible[0], block[0], lane[0], last[0], data[0])
     index = index_bits(p.channels)
     turn = m.state("turn", index, reset=0)
     chosen: Signal = m.constant(0, index)
@@ -126,7 +133,7 @@ def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, taking
     turn.next(mux(chosen == p.channels - 1, 0, chosen + 1), enable=taken)
     for c in range(p.channels):
         m.output(f"y_ready_{c}", eligible[c] & (chosen == c))
-    return _Result(taken, select(chosen, block), select(chosen, lane), select(chosen, data))
+    return _Result(taken, select(chosen, block), select(chosen, lane), select(chosen, last), select(chosen, data))
 
 
 def _near(window: Signal, number: Signal) -> Signal:

@@ -37,12 +37,14 @@ def _parities(data: Signal, masks: tuple[int, ...]) -> Signal:
 
 @cache
 def segment_check(beat: int, check: bool) -> Module:
-    """One channel's stream between its reader and its engine: all beats but the last go on, one a cycle.
+    """CRC-32 over a channel's stream, between reader and engine: all beats but the last go on, one a cycle.
 
-    in_last marks the CRC beat. `finished` (level, from the segment's end to the next `start`): all beats are taken and
-    the CRC was right. `bad` (pulse): it was not. Without `check` every segment counts as right.
+    `start` (pulse): a new segment. in_valid, in_data, in_last, in_ready: the stream; out_valid, out_ready: the
+    same beat for the engine. `taken`: a beat is taken in this cycle, the last one included. in_last marks the CRC
+    beat. `finished` (level, from the segment's end to the next `start`): all beats are taken and the CRC was
+    right. `bad` (pulse): it was not. Without `check` every segment counts as right.
     """
-    m = Module("segment_check", "CRC-32 over a weight segment; its last beat is compared and not handed on.")
+    m = Module("segment_check", segment_check.__doc__, {"beat": beat, "check": check})
     start = m.input("start")
     in_valid, in_last = m.input("in_valid"), m.input("in_last")
     out_ready = m.input("out_ready")

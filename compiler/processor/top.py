@@ -1,6 +1,7 @@
 """The whole processor: masters and slave on the outside, one matrix engine a channel inside."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from elastix.compiler.circuit import Module, Signal, concat
 from elastix.compiler.processor.activation_loader import activation_loader
@@ -19,6 +20,16 @@ from elastix.compiler.processor.result_writer import result_writer
 from elastix.compiler.processor.segment_check import segment_check
 
 NAME = "elastix_processor"
+COMMENT = """A processor for linear layers of neural networks: weights of 1 to 8 bits, streamed a bit plane at a time.
+
+clk, rst: one clock; rst synchronous, high, together with the memory's. irq: level, an enabled interrupt waits.
+s_axil_*: AXI4-Lite slave of 32 bits, the registers. m_axi_w<c>_*: AXI4 master that reads the weights of channel c.
+m_axi_io_*: AXI4 master that reads descriptor and activations and writes results. Masters have `beat` bits of data and
+40 of byte address, one ID, answers in order; bursts are incrementing, of whole beats, max_burst of them at most, and
+never cross 4 KB. No output depends on an input of the same cycle.
+activation_bits: of an activation. lanes: tokens at once. channels: weight streams. max_tiles: tiles of 32 columns of
+the longest row. fifo_beats: room of a channel's FIFO. crc: segments are checked.
+"""
 READ_OUTPUTS = ("arvalid", "araddr", "arlen", "arsize", "arburst", "rready")
 SLAVE_INPUTS = {
     "awvalid": 1,
@@ -33,7 +44,7 @@ SLAVE_INPUTS = {
 }
 SLAVE_OUTPUTS = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
 ENGINE_FIELDS = ("bits", "scale_format", "tiles", "group_tiles", "c9", "header_words", "tokens")
-ENGINE_RESULTS = ("y_valid", "y_data", "y_lane", "y_block")
+ENGINE_RESULTS = ("y_valid", "y_data", "y_lane", "y_block", "y_last")
 LOADER_OUTPUTS = ("x_write", "x_lane", "x_tile", "x_data", "x_sum", "e_write", "e_lane", "e_data", "x_ready")
 
 Ports = Mapping[str, Signal]
@@ -49,11 +60,7 @@ class _Top:
 
     def __init__(self, parameters: ProcessorParameters) -> None:
         p = self.parameters = parameters
-        m = self.module = Module(
-            NAME,
-            f"Elastix processor: {p.channels} channel(s) of {p.beat} bits, {p.lanes} token lane(s), "
-            f"activations of {p.activation_bits} bits, rows of up to {32 * p.max_tiles} columns.",
-        )
+        m = self.module = Module(NAME, COMMENT, asdict(p))
         self.channels = range(p.channels)
         self.masters = p.channels + 2
         self.master_state = {name: m.wire(f"masters_{name}", self.masters) for name in ("idle", "fault", "stuck")}

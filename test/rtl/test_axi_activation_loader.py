@@ -10,12 +10,16 @@ from elastix.compiler.processor.activation_loader import activation_loader
 from elastix.compiler.processor.parameters import ProcessorParameters
 
 MAX_TILES = 7
+SHAPES: dict[Simulated, tuple[int, int]] = {}
+"""Bytes of a beat, bits of an activation."""
 
 
 @cache
 def simulated(beat: int, activation_bits: int, lanes: int) -> Simulated:
     parameters = ProcessorParameters(beat=beat, activation_bits=activation_bits, lanes=lanes, max_tiles=MAX_TILES)
-    return Simulated(activation_loader(parameters))
+    dut = Simulated(activation_loader(parameters))
+    SHAPES[dut] = beat // 8, activation_bits
+    return dut
 
 
 def image(exponent: int, tiles: list[list[int]]) -> bytes:
@@ -39,8 +43,7 @@ class Loaded:
 def load(
     dut: Simulated, data: bytes, tiles: int, tokens: int, random: Random, willing: float, settle: int = 8
 ) -> Loaded:
-    width = dut.model.ports["x_data"][1] // 32
-    beat_bytes = dut.model.ports["in_data"][1] // 8
+    beat_bytes, width = SHAPES[dut]
     dut.set(start=1, cancel=0, in_valid=0, tiles=tiles, tokens=tokens)
     dut.step()
     dut.set(start=0)

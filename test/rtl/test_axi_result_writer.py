@@ -34,7 +34,9 @@ class Channel(Part):
         self.dut.set(**{f"y_valid_{self.c}": int(self.offered)})
         if self.offered:
             block, lane, data = self.results[0]
-            self.dut.set(**{f"y_block_{self.c}": block, f"y_lane_{self.c}": lane, f"y_data_{self.c}": data})
+            last = int(len(self.results) == 1 or self.results[1][0] != block)
+            result = {"block": block, "lane": lane, "last": last, "data": data}
+            self.dut.set(**{f"y_{name}_{self.c}": value for name, value in result.items()})
 
     def sample(self) -> None:
         if self.offered and self.dut.get(f"y_ready_{self.c}"):

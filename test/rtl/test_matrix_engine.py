@@ -93,7 +93,7 @@ def expected(layer: Layer, x: list[list[int]], exponents: list[int]) -> tuple[li
                 bits, over = convert(sums[lane][row], layer.row_scales[row], exponent)
                 data |= bits << 32 * r
                 overflow |= over
-            results.append((lane, block, int(block == layer.blocks - 1 and lane == len(x) - 1), data))
+            results.append((lane, block, int(lane == len(x) - 1), data))
     return results, overflow
 
 
