@@ -24,10 +24,11 @@ PROCESSOR = (
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program, and the LLVM module that its step came from."""
+    """A program, the LLVM module that its step came from, and its program.bin."""
 
     program: Program
     llvm: ModuleOp
+    binary: bytes
 
 
 def compile_text(
@@ -49,4 +50,4 @@ def compile_text(
         binary = assemble(module)
         run_passes(module, s7_host.PASSES)
         llvm = llvm_module(module)
-        return Compiled(Program(manifest, HostProgram(llvm), folder / "weights.bin", binary), llvm)
+        return Compiled(Program(manifest, HostProgram(llvm), folder / "weights.bin", binary), llvm, binary)
