@@ -18,10 +18,15 @@ def result_collector(parameters: ProcessorParameters) -> Module:
 
     full = m.state("beat_full", 1, reset=0)
     handshake = m.named("handshake", full & y_ready)
-    write, read = m.state("write_pointer", index_bits(slots) + 1), m.state("read_pointer", index_bits(slots) + 1)
+    write, read = m.state("write_pointer", index_bits(slots)), m.state("read_pointer", index_bits(slots))
     queue = Memory(m, "queue", slots, 32, latency=0)
-    queue.write(write[0:-1], result, push)
-    pop = m.named("pop", (write != read) & (~full | y_ready))
+    queue.write(write, result, push)
+    # That something is queued stands in a register of its own: `pop` enables every register of the beat.
+    queued, some_queued = m.state("queued", index_bits(slots) + 1), m.state("some_queued", 1, reset=0)
+    pop = m.named("pop", some_queued & (~full | y_ready))
+    some_queued.next(~start & (push | (some_queued & ~(pop & (queued == 1)))))
+    count_after = queued + push.zext(queued.width) - pop.zext(queued.width)
+    queued.next(mux(start, 0, count_after))
     write.next(mux(start, 0, write + 1), enable=start | push)
     read.next(mux(start, 0, read + 1), enable=start | pop)
 
@@ -29,7 +34,7 @@ def result_collector(parameters: ProcessorParameters) -> Module:
     beat_done = m.named("beat_done", pop & (word == rows - 1))
     word.next(mux(start, 0, word + 1), enable=start | pop)
     full.next(~start & (beat_done | (full & ~y_ready)))
-    head, beat = queue.read(read[0:-1]), [m.state(f"word_{row}", 32) for row in range(rows)]
+    head, beat = queue.read(read), [m.state(f"word_{row}", 32) for row in range(rows)]
     for row, place in enumerate(beat):
         place.next(beat[row + 1] if row + 1 < rows else head, enable=pop)
 
