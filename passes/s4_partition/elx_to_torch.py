@@ -1,6 +1,6 @@
 """Linear layers and embeddings that stay in float on the host become torch ops again."""
 
-from elastix.compiler.ir import build_at, compiler_pass
+from elastix.compiler.ir import RefusedOp, build_at, compiler_pass
 from elastix.compiler.ir.core import (
     Attribute,
     InsertionPoint,
@@ -23,7 +23,8 @@ def elx_to_torch(module: ModuleOp) -> None:
     """Turn what has neither a processor format nor a runtime kernel back into torch ops, which compile for the host.
 
     These are `elx.linear` and `elx.embedding` (no format was given them), and `elx.quantized_linear` that `partition`
-    left to the host, which then computes with the float activations and weights.
+    left to the host, which then computes with the float activations and weights. Refuses the last where nothing says
+    which floats were quantized.
     """
     for op in all_ops(module):
         match op:
@@ -31,18 +32,25 @@ def elx_to_torch(module: ModuleOp) -> None:
                 _replace(op, _linear(op, op.x, op.weight, op.bias))
             case EmbeddingOp():
                 _replace(op, _embedding(op))
-            case QuantizedLinearOp() if _side(op) == HOST and isinstance(op.x, OpResult):
-                quantize = op.x.owner
-                if isinstance(quantize, QuantizeOp):
-                    _replace(op, _linear(op, quantize.x, op.weight, op.bias))
-                    if not any(True for result in quantize.results for _ in result.uses):
-                        quantize.erase()
+            case QuantizedLinearOp() if _side(op) == HOST:
+                quantize = _quantize_of(op)
+                _replace(op, _linear(op, quantize.x, op.weight, op.bias))
+                if not any(True for result in quantize.results for _ in result.uses):
+                    quantize.erase()
             case _:
                 pass
 
 
 def _side(op: OpView) -> str:
     return StringAttr(op.attributes[SIDE]).value if SIDE in op.attributes else ""
+
+
+def _quantize_of(op: QuantizedLinearOp) -> QuantizeOp:
+    quantize = op.x.owner if isinstance(op.x, OpResult) else None
+    if not isinstance(quantize, QuantizeOp):
+        found = "it is for the host, but no elx.quantize made its activations"
+        raise RefusedOp(op, found, wanted="the result of elx.quantize")
+    return quantize
 
 
 def _replace(op: OpView, value: Value) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import RefusedOp, compiler_pass, shape_of
 from elastix.compiler.ir.core import ModuleOp, OpResult, OpView, StringAttr
 from elastix.compiler.processor.parameters import ProcessorParameters
@@ -60,8 +59,4 @@ def _decide_linear(op: QuantizedLinearOp, processor: ProcessorParameters) -> tup
     tiles = -(-columns // _COLUMNS_OF_A_TILE)
     if tiles > processor.max_tiles:
         return HOST, f"{columns} columns are {tiles} tiles, more than the processor's {processor.max_tiles}"
-    if not isinstance(quantize, QuantizeOp):
-        raise ElastixError(
-            f"{op.name} reads {op.x.type} that no elx.quantize made", wanted="the result of elx.quantize"
-        )
     return PROCESSOR, f"{op.format}, {tiles} tiles of the processor's {processor.max_tiles}"

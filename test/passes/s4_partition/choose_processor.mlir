@@ -20,7 +20,5 @@ module attributes {elx.activation_bits = 10 : i64} {
 // CHECK-NOT: epu.processor
 "epu.processor"() {sym_name = "mine", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 7, max_burst = 16, fifo_beats = 64, crc = true} : () -> ()
 
-// -----
-
 // It refuses: a FIFO that no processor can have.
 // REFUSES: fifo_beats = 100; wanted: a power of two, at least max_burst = 64
