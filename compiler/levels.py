@@ -15,15 +15,13 @@ _MOST_ERRORS = 20
 class Level:
     """Legal ops, by dialect (`torch.`) or whole name, and legal types, by how their text begins.
 
-    nested: the level of modules inside the module; None: none may be there.
-    static: whether tensors must have static shapes.
+    Builtin tensors must have static shapes. nested: the level of modules inside the module; None: none may be there.
     """
 
     name: str
     ops: tuple[str, ...]
     types: tuple[str, ...]
     nested: "Level | None" = None
-    static: bool = True
 
     def check(self, module: ModuleOp) -> None:
         """Raises InvalidIR with an error, at its place, for every op that is not legal or has a type that is not."""
@@ -64,10 +62,11 @@ class Level:
         wrong = next((each for each in types if not self._is_legal(each)), None)
         if wrong is None:
             return ""
-        return f"has type {wrong}, which is not legal at level {self.name}, wanted {' or '.join(self.types)}"
+        wanted = "a static shape" if str(wrong).startswith(self.types) else " or ".join(self.types)
+        return f"has type {wrong}, which is not legal at level {self.name}, wanted {wanted}"
 
     def _is_legal(self, type: Type) -> bool:
-        if isinstance(type, RankedTensorType) and self.static and not type.has_static_shape:
+        if isinstance(type, RankedTensorType) and not type.has_static_shape:
             return False
         return str(type).startswith(self.types)
 
@@ -83,17 +82,17 @@ _TORCH_TYPES: Final = ("!torch.",)
 TORCH: Final = Level("TORCH", (*_FUNCTIONS, "torch."), _TORCH_TYPES)
 """As imported and cleaned: what the model computes."""
 
-_OUTLINED: Final = Level("TORCH", (*_FUNCTIONS, "torch.", "torch_c."), (*_TORCH_TYPES, "tensor<"))
+_OUTLINED: Final = Level("TORCH", (*_FUNCTIONS, "torch.", "torch_c."), (*_TORCH_TYPES, "tensor"))
 
 ELX: Final = Level(
     "ELX",
     (*_FUNCTIONS, "elx.", "epu.processor", "torch.", "torch_c.", "arith.constant"),
-    ("tensor<", *_TORCH_TYPES),
+    ("tensor", *_TORCH_TYPES),
     nested=_OUTLINED,
 )
 """Fused and quantized; what has no op in `elx` is still torch's, in the same function or outlined."""
 
-EPU: Final = Level("EPU", (*_FUNCTIONS, "elx.", "epu.", "arith.constant"), ("tensor<",), nested=_OUTLINED)
+EPU: Final = Level("EPU", (*_FUNCTIONS, "elx.", "epu.", "arith.constant"), ("tensor",), nested=_OUTLINED)
 """Instructions with addresses beside the step they were made from; torch ops only in the nested module."""
 
 HOST: Final = Level("HOST", (*_FUNCTIONS, "host.", "epu.", "llvm."), ("!llvm.ptr", "i64", "i32"), nested=_OUTLINED)

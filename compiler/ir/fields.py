@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
-from elastix.compiler.ir.attributes import codec
-from elastix.compiler.ir.core import DenseI32ArrayAttr, OpResult, OpView, Region, Value
+from elastix.compiler.ir.attributes import Codec, codec
+from elastix.compiler.ir.core import Attribute, DenseI32ArrayAttr, OpResult, OpView, Region, Value
 
 SEGMENTS = "operandSegmentSizes"
 """The attribute that holds the sizes of the groups of operands, where more than one varies."""
@@ -39,67 +39,79 @@ def read_field(name: str, hint: Any) -> Field:
     return Field(name, "attribute", hint)
 
 
-def operand_groups(fields: Sequence[Field]) -> list[Field]:
-    return [field for field in fields if field.kind in ("operand", "optional", "variadic")]
+@dataclass(frozen=True)
+class Structure:
+    """What the fields of an op class say about its ops as a whole; computed once, for verifying costs every pass."""
 
+    fields: tuple[Field, ...]
+    groups: tuple[Field, ...]
+    least: int
+    most: float
+    results: tuple[str, ...]
+    attributes: tuple[tuple[str, bool, Codec], ...]
+    segmented: bool
 
-def is_segmented(fields: Sequence[Field]) -> bool:
-    """Whether more than one group of operands varies in length, so that the op must store the lengths."""
-    return sum(field.kind in ("optional", "variadic") for field in fields) > 1
+    @staticmethod
+    def of(fields: Sequence[Field]) -> "Structure":
+        """least, most: operands; attributes: name, whether it must be there, codec.
 
+        segmented: more than one group of operands varies in length, so that the op must store the lengths.
+        """
+        groups = tuple(field for field in fields if field.kind in ("operand", "optional", "variadic"))
+        kinds = [field.kind for field in groups]
+        return Structure(
+            tuple(fields),
+            groups,
+            kinds.count("operand"),
+            float("inf") if "variadic" in kinds else len(kinds),
+            tuple(field.name for field in fields if field.kind == "result"),
+            tuple((f.name, f.kind == "attribute", codec(f.type)) for f in fields if f.kind.endswith("attribute")),
+            len(kinds) - kinds.count("operand") > 1,
+        )
 
-def wrong_structure(op: OpView, fields: Sequence[Field]) -> Iterator[str]:
-    """What is wrong with the number of operands and results and with the kinds of attributes, "found, wanted".
+    def wrong(self, op: OpView) -> Iterator[str]:
+        """What is wrong with the number of operands and results and with the kinds of attributes, "found, wanted".
 
-    Where it yields nothing, the properties can read the op.
-    """
-    yield from _wrong_operands(op, operand_groups(fields))
-    results = [field.name for field in fields if field.kind == "result"]
-    if len(op.results) != len(results):
-        yield f"has {len(op.results)} results, wanted {len(results)}"
-    for field in fields:
-        if field.kind not in ("attribute", "optional attribute"):
-            continue
-        wanted = codec(field.type)
-        if field.name not in op.attributes:
-            if field.kind == "attribute":
-                yield f"has no {field.name}, wanted {wanted.wanted}"
-        elif not wanted.fits(op.attributes[field.name]):
-            yield f"{field.name} is {op.attributes[field.name]}, wanted {wanted.wanted}"
+        Where it yields nothing, the properties can read the op.
+        """
+        operands, attributes = len(op.operands), op.attributes
+        if not self.least <= operands <= self.most:
+            yield f"has {operands} operands, wanted {self._spelled() or 'none'}"
+        elif self.segmented and not self._fit(attributes.get(SEGMENTS), operands):
+            found = attributes.get(SEGMENTS)
+            yield f"{SEGMENTS} is {found}, wanted how many of {self._spelled()} there are, {operands} in all"
+        if len(op.results) != len(self.results):
+            yield f"has {len(op.results)} results, wanted {len(self.results)}"
+        for name, required, wanted in self.attributes:
+            attribute = attributes.get(name)
+            if attribute is None:
+                if required:
+                    yield f"has no {name}, wanted {wanted.wanted}"
+            elif not wanted.fits(attribute):
+                yield f"{name} is {attribute}, wanted {wanted.wanted}"
 
+    def _spelled(self) -> str:
+        forms = {"operand": "{}", "optional": "[{}]", "variadic": "{}…"}
+        return ", ".join(forms[group.kind].format(group.name) for group in self.groups)
 
-def _wrong_operands(op: OpView, groups: list[Field]) -> Iterator[str]:
-    names = ", ".join({"operand": "{}", "optional": "[{}]", "variadic": "{}…"}[g.kind].format(g.name) for g in groups)
-    found, least = len(op.operands), sum(group.kind == "operand" for group in groups)
-    unbounded = any(group.kind == "variadic" for group in groups)
-    if found < least or (found > len(groups) and not unbounded):
-        yield f"has {found} operands, wanted {names or 'none'}"
-    elif is_segmented(groups):
-        sizes = op.attributes.get(SEGMENTS)
-        if not isinstance(sizes, DenseI32ArrayAttr) or not _fit(list(sizes), groups, found):
-            yield f"{SEGMENTS} is {sizes}, wanted how many of {names} there are, {found} in all"
-
-
-def _fit(sizes: list[int], groups: list[Field], operands: int) -> bool:
-    most = {"operand": (1, 1), "optional": (0, 1), "variadic": (0, operands)}
-    return (
-        len(sizes) == len(groups)
-        and sum(sizes) == operands
-        and all(most[group.kind][0] <= size <= most[group.kind][1] for size, group in zip(sizes, groups, strict=True))
-    )
+    def _fit(self, sizes: Attribute | None, operands: int) -> bool:
+        if not isinstance(sizes, DenseI32ArrayAttr) or len(sizes) != len(self.groups) or sum(sizes) != operands:
+            return False
+        ranges = {"operand": range(1, 2), "optional": range(2), "variadic": range(operands + 1)}
+        return all(size in ranges[group.kind] for size, group in zip(sizes, self.groups, strict=True))
 
 
 _Getter = Callable[[OpView], Any]
 
 
-def add_properties(op: type[OpView], fields: Sequence[Field]) -> None:
+def add_properties(op: type[OpView], structure: Structure) -> None:
     """Gives an op class a property for each of its fields."""
     position = {"result": 0, "region": 0}
-    groups = operand_groups(fields)
-    for field in fields:
+    groups = structure.groups
+    for field in structure.fields:
         match field.kind:
             case "operand" | "optional" | "variadic":
-                getter = _operand_getter(groups, groups.index(field), segmented=is_segmented(fields))
+                getter = _operand_getter(groups, groups.index(field), segmented=structure.segmented)
             case "attribute" | "optional attribute":
                 getter = _attribute_getter(field)
             case "result" | "region":
@@ -130,7 +142,7 @@ def _attribute_getter(field: Field) -> _Getter:
     return required if field.kind == "attribute" else optional
 
 
-def _operand_getter(groups: list[Field], index: int, *, segmented: bool) -> _Getter:
+def _operand_getter(groups: Sequence[Field], index: int, *, segmented: bool) -> _Getter:
     kind, after = groups[index].kind, len(groups) - index - 1
     variable = next((i for i, field in enumerate(groups) if field.kind != "operand"), len(groups))
 

@@ -56,7 +56,6 @@ class RewritePatternSet:
 
 class GreedyRewriteConfig:
     max_iterations: int
-    max_num_rewrites: int
     use_top_down_traversal: bool
 
 def apply_patterns_and_fold_greedily(

@@ -37,7 +37,7 @@ from elastix.compiler.ir.core import (
     Type,
     Value,
 )
-from elastix.compiler.ir.fields import SEGMENTS, Field, add_properties, is_segmented, read_field, wrong_structure
+from elastix.compiler.ir.fields import SEGMENTS, Field, Structure, add_properties, read_field
 from elastix.compiler.ir.machinery import DeclaredOp, Dialect, Operand, Pure, RegionField, ResultField
 
 Result = OpResult
@@ -66,6 +66,7 @@ class Op(DeclaredOp):
     # Not annotated when run: the bindings would take the annotations for fields of an op.
     if TYPE_CHECKING:
         fields: ClassVar[tuple[Field, ...]]
+        structure: ClassVar[Structure]
         summary: ClassVar[str]
 
     def __init_subclass__(
@@ -85,7 +86,8 @@ class Op(DeclaredOp):
         super().__init_subclass__(dialect=dialect, name=name, traits=all_traits)
         cls.__annotations__ = hints
         cls.__init__ = declared_init or Op.__init__
-        add_properties(cls, cls.fields)
+        cls.structure = Structure.of(cls.fields)
+        add_properties(cls, cls.structure)
 
     def __init__(self, *, result_types: Iterable[Type] = (), **values: Any) -> None:
         OpView.__init__(self, _build(type(self), values, list(result_types)).operation)
@@ -100,10 +102,9 @@ class Op(DeclaredOp):
 
     def verify_invariants(self) -> bool:
         """Called by MLIR's verifier: reports every broken rule, then whether the result is the one inferred."""
-        messages = list(wrong_structure(self, self.fields)) or list(self.wrong())
+        messages = list(self.structure.wrong(self)) or list(self.wrong())
         if not messages and type(self).infer is not Op.infer:
-            names = [field.name for field in self.fields if field.kind == "result"]
-            for name, result, wanted in zip(names, self.results, _sequence(self.infer()), strict=True):
+            for name, result, wanted in zip(self.structure.results, self.results, _sequence(self.infer()), strict=True):
                 if result.type != wanted:
                     messages.append(f"{name} is {result.type}, wanted {wanted}")
         for message in messages:
@@ -133,7 +134,7 @@ def _build(op: type[Op], values: dict[str, Any], result_types: list[Type]) -> Op
                 regions += 1
             case "result":
                 pass
-    if is_segmented(op.fields):
+    if op.structure.segmented:
         raw[SEGMENTS] = DenseI32ArrayAttr.get(sizes)
     if not result_types and any(field.kind == "result" for field in op.fields):
         result_types = list(_sequence(op.infer(cast(Any, SimpleNamespace(**values)))))

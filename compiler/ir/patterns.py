@@ -31,8 +31,8 @@ An empty sequence erases the op.
 """
 
 _MOST_ITERATIONS: Final = 100
-_MOST_REWRITES: Final = 1_000_000
-"""Until patterns count as never settling; a hundred times the ops of the largest model's IR."""
+_MOST_REWRITES: Final = 100_000
+"""Rewrites in one call until patterns count as never settling; ten times the ops of the largest model's IR."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,46 @@ class Pattern(Generic[O]):
     def __call__(self, op: O) -> Replacement:
         return self.rewrite(op)
 
-    def callback(self, op: O, rewriter: PatternRewriter) -> bool | None:
-        """What the bindings call; they take a true return for "no match"."""
-        with rewriter.ip, op.location:
-            replacement = self.rewrite(op)
-        if replacement is None:
-            return True
-        if isinstance(replacement, Value):
-            rewriter.replace_op(op, [replacement])
-        elif isinstance(replacement, OpView):
-            rewriter.replace_op(op, replacement.operation)
-        elif not isinstance(replacement, Changed):
-            if replacement:
-                rewriter.replace_op(op, list(replacement))
-            else:
-                rewriter.erase_op(op)
-        return None
+
+class _Budget:
+    """Counts the rewrites of one call: the driver's own limit holds for each of its iterations anew."""
+
+    def __init__(self, patterns: Sequence[Pattern[Any]]) -> None:
+        self._names, self._left = ", ".join(each.name for each in patterns), _MOST_REWRITES
+
+    def spend(self) -> None:
+        self._left -= 1
+        if not self._left:
+            raise self.error()
+
+    def error(self) -> ElastixError:
+        return ElastixError(f"the patterns {self._names} never settle", wanted="patterns that undo no other's work")
+
+    def callback(self, tried: Pattern[Any]) -> Callable[[OpView, PatternRewriter], bool]:
+        """What the bindings call for a pattern; they take a true return for "no match"."""
+
+        def rewrite(op: OpView, rewriter: PatternRewriter) -> bool:
+            with rewriter.ip, op.location:
+                replacement = tried.rewrite(op)
+            if replacement is None:
+                return True
+            self.spend()
+            _replace(op, replacement, rewriter)
+            return False
+
+        return rewrite
+
+
+def _replace(op: OpView, by: Value | OpView | Sequence[Value] | Changed, rewriter: PatternRewriter) -> None:
+    if isinstance(by, Value):
+        rewriter.replace_op(op, [by])
+    elif isinstance(by, OpView):
+        rewriter.replace_op(op, by.operation)
+    elif not isinstance(by, Changed):
+        if by:
+            rewriter.replace_op(op, list(by))
+        else:
+            rewriter.erase_op(op)
 
 
 def pattern(function: Callable[[O], Replacement]) -> Pattern[O]:
@@ -84,17 +108,17 @@ def rewrite_until_stable(module: Module | OpView, *patterns: Pattern[Any]) -> No
 
     Raises ElastixError if the patterns never settle; what a pattern raises comes out as it is.
     """
-    rewrites = RewritePatternSet()
-    for each in patterns:
-        rewrites.add(each.root, each.callback)
-    config = GreedyRewriteConfig()
-    config.max_iterations = _MOST_ITERATIONS
-    config.max_num_rewrites = _MOST_REWRITES
-    config.use_top_down_traversal = True
-    try:
-        apply_patterns_and_fold_greedily(module.operation, rewrites.freeze(), config)
-    except RuntimeError as error:
-        if "converge" not in str(error):
-            raise
-        names = ", ".join(each.name for each in patterns)
-        raise ElastixError(f"the patterns {names} never settle", wanted="patterns that undo no other's work") from None
+    budget = _Budget(patterns)
+    with module.operation.context:
+        rewrites = RewritePatternSet()
+        for each in patterns:
+            rewrites.add(each.root, budget.callback(each))
+        config = GreedyRewriteConfig()
+        config.max_iterations = _MOST_ITERATIONS
+        config.use_top_down_traversal = True
+        try:
+            apply_patterns_and_fold_greedily(module.operation, rewrites.freeze(), config)
+        except RuntimeError as error:
+            if "converge" not in str(error):
+                raise
+            raise budget.error() from None
