@@ -1,10 +1,11 @@
 """Functions of torch ops to LLVM, through torch-mlir's linalg; tensors are bare pointers, results come last."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from elastix.compiler.errors import CannotCompile
-from elastix.compiler.ir import Diagnostic, PassFailed, run_passes
+from elastix.compiler.ir import Diagnostic, PassFailed, RefusedOp, run_passes
 from elastix.compiler.ir.core import ModuleOp, UnitAttr
 from elastix.compiler.step_function import all_ops
 
@@ -45,7 +46,7 @@ _TO_LLVM: Final = (
 def lower_torch_functions(functions: ModuleOp) -> None:
     """Lower a module of torch functions to the LLVM dialect in place: `void f(arguments…, results…)`, all pointers.
 
-    Raises CannotCompile naming the op that does not lower and the line of the model it comes from.
+    Raises NotLowered, a CannotCompile, naming the op that does not lower and the line of the model it comes from.
     """
     try:
         run_passes(functions, _TO_LINALG)
@@ -55,15 +56,23 @@ def lower_torch_functions(functions: ModuleOp) -> None:
                 op.attributes["restrict"] = UnitAttr.get()
         run_passes(functions, _TO_LLVM)
     except PassFailed as failure:
-        raise _cannot_compile(failure) from failure
+        raise _not_lowered(failure) from failure
 
 
-def _cannot_compile(failure: PassFailed) -> CannotCompile:
+class NotLowered(RefusedOp):
+    """A torch op that has no way to host code; its place is the line of the model that it comes from."""
+
+    def __init__(self, op: str, why: str, at: Diagnostic) -> None:
+        where, do = f"{at.file}:{at.line}" if at.line else "", "write it with other ops in the model"
+        CannotCompile.__init__(self, op, where=where, why=why, do=do)
+        self.diagnostic = replace(at, message=f"'{op}' op {why}; {do}", notes=())
+
+
+def _not_lowered(failure: PassFailed) -> NotLowered:
     first = next((each for each in failure.diagnostics if each.severity == "error"), Diagnostic("error", str(failure)))
-    where = f"{first.file}:{first.line}" if first.line else ""
     op = _op_name(first.message)
     why = "it does not lower to host code" if op else f"{failure.pass_name}: {first.message}"
-    return CannotCompile(op or "torch ops", where=where, why=why, do="write it with other ops in the model")
+    return NotLowered(op or "torch ops", why, first)
 
 
 def _op_name(message: str) -> str:

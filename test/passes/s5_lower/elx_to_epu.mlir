@@ -14,7 +14,7 @@
 // CHECK: "elx.quantize"({{.*}}) {activation_bits = 11 : i64, epu.x = 16448 : i64}
 // CHECK: "elx.quantized_linear"({{.*}}) {epu.descriptor = 12288 : i64, epu.y = 17024 : i64,
 // CHECK: "elx.quantized_linear"({{.*}}) {epu.descriptor = 12352 : i64, epu.y = 17536 : i64,
-func.func @step(%i: tensor<3xi64> {elx.name = "ids", elx.kind = "input"}, %t: tensor<40x64xf32> {elx.name = "table", elx.kind = "weight"}, %u: tensor<41x64xf32> {elx.name = "up.weight", elx.kind = "weight"}, %b: tensor<41xf32> {elx.name = "bias", elx.kind = "weight"}) -> (tensor<3x40xf32>, tensor<3x41xf32>, tensor<3x41xf32>) {
+func.func @fires(%i: tensor<3xi64> {elx.name = "ids", elx.kind = "input"}, %t: tensor<40x64xf32> {elx.name = "table", elx.kind = "weight"}, %u: tensor<41x64xf32> {elx.name = "up.weight", elx.kind = "weight"}, %b: tensor<41xf32> {elx.name = "bias", elx.kind = "weight"}) -> (tensor<3x40xf32>, tensor<3x41xf32>, tensor<3x41xf32>) {
   %0 = "elx.quantized_embedding"(%i, %t) {format = #elx.format<8, 64, "s8", "symmetric">} : (tensor<3xi64>, tensor<40x64xf32>) -> tensor<3x64xf32>
   %q, %e = "elx.quantize"(%0) {activation_bits = 11} : (tensor<3x64xf32>) -> (tensor<3x64xi16>, tensor<3xi32>)
   %1 = "elx.quantized_linear"(%q, %e, %t) {format = #elx.format<8, 64, "s8", "symmetric">} : (tensor<3x64xi16>, tensor<3xi32>, tensor<40x64xf32>) -> tensor<3x40xf32>
@@ -34,7 +34,7 @@ func.func @step(%i: tensor<3xi64> {elx.name = "ids", elx.kind = "input"}, %t: te
 // CHECK-NOT: epu.linear
 // CHECK: epu.memory = {patch = 4096 : i64, program_address = 4096 : i64, program_bytes = 0 : i64, {{.*}}weights_bytes = 4096 : i64}, epu.parameters = [{address = 0 : i64, name = "w", type = tensor<8xf32>}]
 // CHECK: "elx.rms_norm"(%arg0, %arg1) {eps = 9.99999974E-6 : f32}
-func.func @step(%x: tensor<2x8xf32> {elx.name = "x", elx.kind = "input"}, %w: tensor<8xf32> {elx.name = "w", elx.kind = "weight"}, %unused: tensor<8xf32> {elx.name = "unused", elx.kind = "weight"}) -> tensor<2x8xf32> {
+func.func @leaves_alone(%x: tensor<2x8xf32> {elx.name = "x", elx.kind = "input"}, %w: tensor<8xf32> {elx.name = "w", elx.kind = "weight"}, %unused: tensor<8xf32> {elx.name = "unused", elx.kind = "weight"}) -> tensor<2x8xf32> {
   %0 = "elx.rms_norm"(%x, %w) {eps = 1.0e-5 : f32} : (tensor<2x8xf32>, tensor<8xf32>) -> tensor<2x8xf32>
   return %0 : tensor<2x8xf32>
 }
@@ -44,7 +44,7 @@ func.func @step(%x: tensor<2x8xf32> {elx.name = "x", elx.kind = "input"}, %w: te
 "epu.processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 2, channels = 1, max_tiles = 4, max_burst = 64, fifo_beats = 256, crc = true} : () -> ()
 
 // It refuses: a weight that is an input, whose values nobody knows yet.
-func.func @step(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}, %w: tensor<8x64xf32> {elx.name = "w", elx.kind = "input"}) -> tensor<1x8xf32> {
+func.func @refuses(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}, %w: tensor<8x64xf32> {elx.name = "w", elx.kind = "input"}) -> tensor<1x8xf32> {
   %q, %e = "elx.quantize"(%x) {activation_bits = 11} : (tensor<1x64xf32>) -> (tensor<1x64xi16>, tensor<1xi32>)
   // expected-error@+1 {{'elx.quantized_linear' op its weight cannot be packed: it is an argument of kind input; wanted: an argument of kind weight}}
   %0 = "elx.quantized_linear"(%q, %e, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<8x64xf32>) -> tensor<1x8xf32>
@@ -56,7 +56,7 @@ func.func @step(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}, %w: t
 "epu.processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 2, channels = 1, max_tiles = 4, max_burst = 64, fifo_beats = 256, crc = true} : () -> ()
 
 // It refuses: one weight in two formats.
-func.func @step(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}, %w: tensor<8x64xf32> {elx.name = "w", elx.kind = "weight"}) -> (tensor<1x8xf32>, tensor<1x8xf32>) {
+func.func @two_formats(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}, %w: tensor<8x64xf32> {elx.name = "w", elx.kind = "weight"}) -> (tensor<1x8xf32>, tensor<1x8xf32>) {
   %q, %e = "elx.quantize"(%x) {activation_bits = 11} : (tensor<1x64xf32>) -> (tensor<1x64xi16>, tensor<1xi32>)
   %0 = "elx.quantized_linear"(%q, %e, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<8x64xf32>) -> tensor<1x8xf32>
   // expected-error@+1 {{'elx.quantized_linear' op w in format 5b g32 s8 symmetric; wanted: 4b g32 s8 symmetric, as another op has it}}
