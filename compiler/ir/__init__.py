@@ -66,6 +66,7 @@ from elastix.compiler.ir.patterns import CHANGED, Pattern, Replacement, pattern,
 from elastix.compiler.ir.registry import all_passes, stages
 from elastix.compiler.ir.runner import PassFailed, Watcher, run_passes
 from elastix.compiler.ir.types import element_of, f32, integer, pointer, shape_of, tensor
+from elastix.compiler.ir.walk import ops_of
 
 __all__ = [
     "CHANGED",
@@ -148,6 +149,7 @@ __all__ = [
     "integer",
     "new_context",
     "new_module",
+    "ops_of",
     "parse",
     "parse_file",
     "pattern",

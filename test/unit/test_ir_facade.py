@@ -58,14 +58,14 @@ def test_building_an_op_infers_and_reads_back():
         shaped = elx.ReshapeOp(x=linear.result, type=tensor([64]))
         attention = host.AddressOp(region="argument", index=2, offset=64)
         program = epu.ProgramOp(sym_name="step", processor=Symbol("p"))
-    assert linear.result.type == tensor([2, 32])
-    assert linear.format == Format(3, 96, "s6", "half_step")
-    assert (linear.bias, plain.format) == (None, None)
-    assert [str(each.type) for each in quantize.results] == ["tensor<2x64xi16>", "tensor<2xi32>"]
-    assert shaped.result.type == tensor([64])
-    assert (attention.region, attention.index) == ("argument", 2)
-    assert (program.processor, len(program.body.blocks)) == ("p", 0)
-    module.operation.verify()
+        assert linear.result.type == tensor([2, 32])
+        assert linear.format == Format(3, 96, "s6", "half_step")
+        assert (linear.bias, plain.format) == (None, None)
+        assert [str(each.type) for each in quantize.results] == ["tensor<2x64xi16>", "tensor<2xi32>"]
+        assert shaped.result.type == tensor([64])
+        assert (attention.region, attention.index) == ("argument", 2)
+        assert (program.processor, len(program.body.blocks)) == ("p", 0)
+        module.operation.verify()
 
 
 def test_optional_operands_by_segments():
