@@ -88,7 +88,7 @@ class Pool {
     void serve() {
         for (uint64_t seen = 0;;) {
             // Launches follow each other within microseconds: look for the next one a little while before sleeping.
-            const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+            const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
             while (round_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) pause_briefly();
             if (round_.load(std::memory_order_acquire) == seen) {
                 std::unique_lock lock(mutex_);
