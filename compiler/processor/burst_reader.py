@@ -100,8 +100,8 @@ def burst_reader(shape: ReaderShape) -> Module:
     ar_length = m.register("ar_length", planned_length, enable=issue, reset=0)
     read_address_channel(m, "", ar_valid, ar_beat, ar_length, shape.beat)
 
-    # Receiving. Beats of a cancelled request come first and go nowhere.
-    fresh = m.named("fresh", r_valid & ~stale.any() & expected.any())
+    # Receiving. Beats of a cancelled request come first and go nowhere; nothing is asked for until they have.
+    fresh = m.named("fresh", r_valid & expected.any())
     discard = m.named("discard", r_valid & stale.any())
     asked = mux(issue, planned_length, 0).zext(count_bits)
     after = m.named("after", expected + asked - fresh.zext(count_bits))

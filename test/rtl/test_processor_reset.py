@@ -48,6 +48,24 @@ def test_soft_reset_in_mid_run(bench: ProcessorBench) -> None:
         bench.check_run()
 
 
+def test_soft_reset_at_any_cycle_of_the_drain_after_an_error(bench: ProcessorBench) -> None:
+    bench.engine.plant(bench.layer.weights + 300, "slverr")
+    bench.fresh()
+    before = bench.engine.cycle
+    bench.start()
+    bench.engine.step(10_000)
+    length = bench.engine.cycle - before
+    bench.soft_reset()
+    for at in range(max(0, length - 60), length):
+        bench.fresh()
+        bench.start()
+        bench.engine.step(at)
+        bench.soft_reset()
+        assert bench.status == 0 and bench.read(Offset.ERROR) == 0
+    bench.engine.clear_faults()
+    bench.check_run()
+
+
 def test_soft_reset_at_rest_and_twice(bench: ProcessorBench) -> None:
     for _ in range(3):
         bench.engine.write_register(Offset.CONTROL, SOFT_RESET)
