@@ -1,6 +1,7 @@
 """The evaluator that gives quality figures: it computes what the engines compute, up to the rounding of float sums."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from elastix.compiler.numbers.pack import Descriptor, pack_layer, place_segments
 from elastix.compiler.numbers.plan import default_format, uniform
 from elastix.compiler.numbers.quantize import quantize
 from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.program_runner import Program
 from elastix.runtime.device import Device
 
 A = 11
@@ -129,17 +131,37 @@ def test_names_are_those_of_the_weights() -> None:
     assert "model.layers.1.mlp.down_proj.weight" in names and "model.embed_tokens.weight" in names
 
 
-def test_stories_lose_nothing_at_eight_bits() -> None:
-    """NLL on 20,000 tokens within 0.005 of fp32's; at 4 bits the loss that the README's table states."""
+def story_windows(tokens: int) -> tuple[nn.Module, list[list[int]]]:
+    """stories260K in fp32, and the head of the validation text in windows that begin with its first token."""
     folder, text = data_path("stories260K"), data_path("text", "tinystories_val.txt")
     load: Any = AutoModelForCausalLM.from_pretrained
     model, tokenizer = load(str(folder), dtype=torch.float32), AutoTokenizer.from_pretrained(str(folder))
     ids: list[int] = []
     for line in text.read_text(encoding="utf-8").splitlines():
         ids += tokenizer(line.strip(), add_special_tokens=False).input_ids if line.strip() else []
-        if len(ids) >= 20_000:
+        if len(ids) >= tokens:
             break
-    pieces = windows(ids[:20_000], 257, bos=1)
+    return model, windows(ids[:tokens], 257, bos=1)
+
+
+def test_a_compiled_model_has_the_quality_it_is_said_to_have(stories: Path) -> None:
+    """The whole compiled step on the emulator, token by token, against the evaluator's batch."""
+    model, pieces = story_windows(200)
+    program = Program.load(stories)
+    steps = [program(ids=np.array([[token]]), positions=np.array([at])) for at, token in enumerate(pieces[0])]
+    engines = [torch.tensor(np.stack([next(iter(outputs.values())).ravel() for outputs in steps]))]
+    reference = logits(model, pieces)
+    with quantized(model, uniform(8).format_of, A):
+        found = logits(model, pieces)
+    assert compare(pieces, engines, found).kl < 2e-4
+    of_engines, of_evaluator = compare(pieces, reference, engines), compare(pieces, reference, found)
+    assert of_engines.kl == pytest.approx(of_evaluator.kl, rel=0.2) and of_engines.kl < 0.001
+    assert abs(of_engines.nll - of_evaluator.nll) < 0.002
+
+
+def test_stories_lose_nothing_at_eight_bits() -> None:
+    """NLL on 20,000 tokens within 0.005 of fp32's; at 4 bits the loss that the README's table states."""
+    model, pieces = story_windows(20_000)
     eight = evaluate(model, pieces, uniform(8).format_of, A)
     assert eight.tokens == 20_000
     assert eight.reference_nll == pytest.approx(1.470, abs=0.005)
