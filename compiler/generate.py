@@ -14,7 +14,7 @@ Step = Callable[[int, int], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Decoded:
-    """One token chosen, at a position; `prompt` is true while the prompt is read (the token is then the prompt's next)."""
+    """One token chosen after the one at `position`; `prompt`: it is the prompt's next, not the model's choice."""
 
     token: int
     position: int
@@ -24,7 +24,7 @@ class Decoded:
 def greedy(
     step: Step, prompt: list[int], tokens: int, *, max_context: int, end: frozenset[int] = frozenset()
 ) -> Iterator[Decoded]:
-    """Read the prompt, then yield up to `tokens` ids, each the arg max (lowest index on a tie); stops before an id of `end`.
+    """Read the prompt, then yield up to `tokens` ids, each the arg max (lowest on a tie); stops before an id of `end`.
 
     Raises ElastixError at once if the prompt is empty or prompt and answer do not fit the cache.
     """

@@ -11,7 +11,8 @@ class CompileOptions:
     """Frozen and hashable; raises ElastixError for a value out of range.
 
     bits: of every weight, where no `plan` file says otherwise; activation_bits: A; beat: D bits; lanes: M tokens;
-    channels: C; max_context: tokens that the cache holds; fallback: "" or "eager" (ops that nothing of ours can run are left to PyTorch).
+    channels: C; max_context: tokens that the cache holds; fallback: "" or "eager" (what nothing of
+    ours can run is left to PyTorch).
     """
 
     bits: int = 8

@@ -4,7 +4,7 @@ import errno
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def new_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(out: Path, *, overwrite: bool = False) -> Generator[Path, None, None]:
     """A folder to fill, beside `out`, that becomes `out` when the block ends well and vanishes when it does not.
 
     Raises ElastixError when `out` exists (unless `overwrite`), its parent does not, or the disk fills up. A polite kill

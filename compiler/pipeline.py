@@ -1,8 +1,8 @@
 """The whole flow on one page: a model in; hardware, weights, program and host code out.
 
-    import ─▶ s1_clean ─▶ s2_fuse ─▶ s3_precision ─▶ s4_partition ─▶ s5_lower ─┬▶ s6_hardware ─▶ rtl/*.sv
-                                                                               └▶ s7_host ─▶ host/step.*
-    What is legal is checked between the stages (levels.py); weights are read once, while they are packed (image.py).
+import ─▶ s1_clean ─▶ s2_fuse ─▶ s3_precision ─▶ s4_partition ─▶ s5_lower ─┬▶ s6_hardware ─▶ rtl/*.sv
+                                                                           └▶ s7_host ─▶ host/step.*
+What is legal is checked between the stages (levels.py); weights are read once, while they are packed (image.py).
 """
 
 import tempfile
@@ -30,7 +30,7 @@ from elastix.compiler.stages import Stages
 RTL_FOLDER: Final = "rtl"
 TOKENIZER_FOLDER: Final = "tokenizer"
 
-FLOW: Final[tuple[tuple[str, Level | None], ...]] = (
+FLOW: Final[tuple[tuple[str, Level], ...]] = (
     ("s1_clean", levels.TORCH),
     ("s2_fuse", levels.ELX),
     ("s3_precision", levels.ELX),
@@ -69,8 +69,7 @@ def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowere
     for stage, level in FLOW:
         with stages.stage(stage):
             run_passes(module, passes_of(stage, options))
-            if level is not None:
-                level.check(module)
+            level.check(module)
     with module.context:
         return Lowered(imported, image_layout(module), assemble(module), describe(module))
 
@@ -88,7 +87,9 @@ def compile_model(
         lowered = lower(imported, options, stages)
         module = imported.module
         with stages.stage("s6_hardware"):
-            run_passes(module, [p.with_options(folder=str(folder / RTL_FOLDER)) for p in stages_of_passes()["s6_hardware"]])
+            run_passes(
+                module, [p.with_options(folder=str(folder / RTL_FOLDER)) for p in stages_of_passes()["s6_hardware"]]
+            )
         with stages.stage("s7_host"):
             run_passes(module, passes_of("s7_host", options))
             write_host_files(module, lowered.manifest, folder / HOST_FOLDER)

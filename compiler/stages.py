@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,14 +20,14 @@ def peak_memory_bytes() -> int:
 
 @dataclass
 class Stages:
-    """Seconds of each stage in order; shows bars on standard error when `show` is set and that is a terminal or CI log."""
+    """Seconds of each stage in order; shows bars on standard error when `show` is set."""
 
     show: bool = False
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     @contextmanager
-    def stage(self, name: str, total: float | None = None) -> Iterator[Advance]:
+    def stage(self, name: str, total: float | None = None) -> Generator[Advance, None, None]:
         """Time the block as `name`; the value given is called with the amount of `total` that was done."""
         begin = time.perf_counter()
         columns = (

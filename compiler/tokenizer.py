@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
@@ -25,30 +25,35 @@ class TextCodec:
     @property
     def end_of_text(self) -> frozenset[int]:
         """Ids that end an answer."""
-        ids = (self.tokenizer.token_to_id(name) for name in (self._token("eos_token"),) if name)
-        return frozenset(i for i in ids if i is not None)
+        end = self._id("eos_token")
+        return frozenset(() if end is None else (end,))
 
     def encode(self, prompt: str, *, raw: bool = False) -> list[int]:
         """Ids of a prompt: in the model's chat template if it has one (unless `raw`), else with its start token."""
         if self.chat_template is not None and not raw:
-            return self.tokenizer.encode(self._chat(prompt), add_special_tokens=False).ids
-        ids = self.tokenizer.encode(prompt, add_special_tokens=False).ids if prompt else []
-        start = self.tokenizer.token_to_id(self._token("bos_token") or "")
-        wants_start = start is not None and (self.config.get("add_bos_token", False) or not ids)
-        return [start, *ids] if wants_start and ids[:1] != [start] else ids
+            return self._ids(self._chat(prompt))
+        ids, start = self._ids(prompt) if prompt else [], self._id("bos_token")
+        wants_start = self.config.get("add_bos_token", False) or not ids
+        return [start, *ids] if start is not None and wants_start and ids[:1] != [start] else ids
 
     def decode(self, ids: list[int]) -> str:
         """Text of ids, special tokens left out."""
         return self.tokenizer.decode(ids, skip_special_tokens=True)
 
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def _id(self, name: str) -> int | None:
+        token = self._token(name)
+        return None if token is None else self.tokenizer.token_to_id(token)
+
     def _token(self, name: str) -> str | None:
         token = self.config.get(name)
-        return token.get("content") if isinstance(token, dict) else token  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        return cast(dict[str, str], token)["content"] if isinstance(token, dict) else token
 
     def _chat(self, prompt: str) -> str:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["strftime_now"] = lambda form: date.today().strftime(form)  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType, reportUnknownArgumentType]
-        template = environment.from_string(self.chat_template or "")
+        template = environment.from_string(self.chat_template or "", globals={"strftime_now": date.today().strftime})
         names = {name: self._token(name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
         return template.render(messages=[{"role": "user", "content": prompt}], add_generation_prompt=True, **names)
 
@@ -65,12 +70,13 @@ def load(folder: Path) -> TextCodec:
     try:
         tokenizer = Tokenizer.from_file(str(path))
         config_path = folder / "tokenizer_config.json"
-        config = json.loads(config_path.read_text()) if config_path.exists() else {}
+        config: dict[str, Any] = json.loads(config_path.read_text()) if config_path.exists() else {}
     except Exception as error:  # the library raises bare Exception on a bad file
         raise ElastixError(f"{path} is not a tokenizer: {error}", do="compile the model again") from error
     template_path = folder / "chat_template.jinja"
-    template = template_path.read_text() if template_path.exists() else config.get("chat_template")
-    return TextCodec(tokenizer, config, template)
+    if template_path.exists():
+        return TextCodec(tokenizer, config, template_path.read_text())
+    return TextCodec(tokenizer, config, config.get("chat_template"))
 
 
 def save(model: Path, folder: Path) -> bool:
@@ -81,8 +87,9 @@ def save(model: Path, folder: Path) -> bool:
         for name in found:
             (folder / name).write_bytes((model / name).read_bytes())
         return "tokenizer.json" in found
-    from transformers import AutoTokenizer  # seconds to import; only GGUF files need it
+    import transformers  # seconds to import; only GGUF files need it
 
-    tokenizer = AutoTokenizer.from_pretrained(str(model.parent), gguf_file=model.name)
+    tokenizers: Any = transformers.AutoTokenizer
+    tokenizer = tokenizers.from_pretrained(str(model.parent), gguf_file=model.name)
     tokenizer.save_pretrained(str(folder))
     return True

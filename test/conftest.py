@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("models.compiled_models",)
+
 CLASSES = ("unit", "property", "dialects", "passes", "tools", "rtl", "models")
 """The folders of tests, quickest first."""
 ROOT = Path(__file__).resolve().parent.parent

@@ -62,6 +62,9 @@ def command(argv: list[str]) -> int:
         print(json.dumps({**summary, "seconds": stages.seconds, "peak_memory_bytes": peak_memory_bytes()}))
         return 0
     stages.print_table()
-    print(f"{arguments.output}: {summary['layers']} layers on the processor, {summary['bits_per_weight']:.3f} bits a weight, "
-          f"{summary['bytes_per_token'] / 1e6:.1f} MB read a token, peak memory {peak_memory_bytes() / 1e9:.2f} GB")  # fmt: skip
+    print(
+        f"{arguments.output}: {summary['layers']} layers on the processor, "
+        f"{summary['bits_per_weight']:.3f} bits a weight, "
+        f"{summary['bytes_per_token'] / 1e6:.1f} MB read a token, peak memory {peak_memory_bytes() / 1e9:.2f} GB"
+    )
     return 0

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         const="",
         choices=("", *ENGINES),
         metavar="ENGINE",
-        help="run a second engine beside the first and compare every bit (the emulator, or the oracle beside the emulator)",
+        help="run a second engine too and compare every bit (the emulator; the oracle beside the emulator)",
     )
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output")
     return result
@@ -54,7 +54,7 @@ def command(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     if arguments.tokens < 1:
         raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
-    codec = None if arguments.ids is not None else load(arguments.folder / "tokenizer")
+    codec = load(arguments.folder / "tokenizer") if arguments.ids is None else None
     prompt = _ids(arguments.ids) if codec is None else codec.encode(arguments.prompt, raw=arguments.raw)
     with ExitStack() as stack:
         figures = _Run(arguments, codec, stack).answer(prompt)
@@ -63,9 +63,9 @@ def command(argv: list[str]) -> int:
     return 0
 
 
-def _ids(text: str) -> list[int]:
+def _ids(text: str | None) -> list[int]:
     try:
-        return [int(word) for word in text.split(",")]
+        return [int(word) for word in (text or "").split(",")]
     except ValueError:
         raise ElastixError(f"--ids {text}", wanted="whole numbers with commas between them") from None
 
@@ -78,7 +78,11 @@ class _Run:
         begin = time.perf_counter()
         self.program = Program.load(arguments.folder)
         manifest = self.program.manifest
-        processor, self.logits, self.max_context = manifest.processor, manifest.results[0].name, int(manifest.model["max_context"])
+        processor, self.logits, self.max_context = (
+            manifest.processor,
+            manifest.results[0].name,
+            int(manifest.model["max_context"]),
+        )
         self.engine = open_engine(arguments.engine, processor, stack)
         self.checked: CheckedEngine | None = None
         chosen = self.engine
@@ -106,7 +110,9 @@ class _Run:
 
         def step(token: int, position: int) -> np.ndarray[Any, np.dtype[np.float32]]:
             self.program.device.set_engine(self.prefill if position < last else self.chosen)
-            return self.program.run({"ids": np.array([[token]]), "positions": np.array([position])})[self.logits].reshape(-1)
+            return self.program.run({"ids": np.array([[token]]), "positions": np.array([position])})[
+                self.logits
+            ].reshape(-1)
 
         end = frozenset[int]() if self.codec is None else self.codec.end_of_text
         steps = greedy(step, prompt, self.arguments.tokens, max_context=self.max_context, end=end)

@@ -1,14 +1,14 @@
-"""Benchmarks: each a module with NAME, HELP, `run(arguments) -> dict`, and, where it has options, `add_arguments(parser)`.
+"""Benchmarks: each a module with NAME, HELP, `run(arguments) -> dict` and, for options, `add_arguments(parser)`.
 
-Every figure that the project states comes from one of these, as JSON, with the machine named and ratios taken in one run.
+Every figure that the project states comes from one of these: JSON, the machine named, ratios taken in one run.
 """
 
 import argparse
 import importlib
 import json
 import os
-import platform
 import pkgutil
+import platform
 import sys
 from typing import Any, Protocol, cast
 

@@ -1,0 +1,75 @@
+"""A model in, tokens out, the same on every engine in every bit of every launch."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import data_path
+from models.compiled_models import Command, compiled
+
+LINEARS_OF_TINY = 2 * 7 + 1
+
+
+@pytest.mark.parametrize("engine", ["rtl", "oracle"])
+def test_engines_agree_on_a_small_model(tiny: Path, elastix: Command, engine: str) -> None:
+    alone = elastix("run", tiny, "--ids", "1,2,3", "--tokens", 4)
+    checked = elastix("run", tiny, "--ids", "1,2,3", "--tokens", 4, "--engine", engine, "--check")
+    assert checked["ids"] == alone["ids"]
+    assert (checked["checked_against"], checked["launches_compared"]) == ("emulator", 6 * LINEARS_OF_TINY)
+
+
+@pytest.mark.parametrize("shape", [("--beat", 64, "--lanes", 4), ("--beat", 512, "--channels", 2)])
+def test_the_processor_changes_no_bit(
+    tiny: Path, tiny_model: Path, tmp_path: Path, elastix: Command, shape: tuple[object, ...]
+) -> None:
+    other = compiled(tiny_model, tmp_path / "other", "--bits", 5, "--max-context", 32, *shape)
+    expected = elastix("run", tiny, "--ids", "5", "--tokens", 3)["ids"]
+    assert elastix("run", other, "--ids", "5", "--tokens", 3, "--engine", "rtl", "--check")["ids"] == expected
+
+
+def test_compiling_twice_gives_identical_bytes(tiny: Path, tiny_model: Path, tmp_path: Path) -> None:
+    again = compiled(tiny_model, tmp_path / "again", "--bits", 5, "--max-context", 32)
+    files = sorted(str(path.relative_to(tiny)) for path in tiny.rglob("*") if path.is_file())
+    assert files == sorted(str(path.relative_to(again)) for path in again.rglob("*") if path.is_file())
+    assert "rtl/elastix_processor.sv" in files
+    for name in files:
+        assert (tiny / name).read_bytes() == (again / name).read_bytes(), name
+
+
+def test_a_story_token_by_token(stories: Path, elastix: Command) -> None:
+    """At 8 bits the greedy story begins as the fp32 model's does."""
+    golden = json.loads(data_path("golden.json").read_text())["stories260K"]["prompts"][0]
+    assert golden["prompt_ids"] == [1]
+    assert elastix("run", stories, "--ids", "1", "--tokens", 30)["ids"] == golden["greedy_ids"][:30]
+
+
+def test_a_story_on_the_rtl_in_process(stories: Path, elastix: Command) -> None:
+    """200 tokens with every linear layer on the RTL, each launch compared with the emulator, then with the oracle."""
+    told = [
+        elastix("run", stories, "--prompt", "", "--tokens", 200, "--engine", "rtl", "--check", other)
+        for other in ("emulator", "oracle")
+    ]
+    assert told[0]["ids"] == told[1]["ids"]
+    assert len(told[0]["ids"]) == 200
+    assert [each["launches_compared"] for each in told] == [200 * 36] * 2
+    assert told[0]["text"].startswith("Once upon a time")
+
+
+def test_a_story_under_verilator(stories: Path, elastix: Command) -> None:
+    verilated = elastix("run", stories, "--prompt", "", "--tokens", 20, "--engine", "verilator", "--check")
+    in_process = elastix("run", stories, "--prompt", "", "--tokens", 20, "--engine", "rtl", "--check", "oracle")
+    assert verilated["ids"] == in_process["ids"]
+    assert verilated["cycles"] == in_process["cycles"] > 0
+    assert verilated["launches_compared"] == in_process["launches_compared"] == 20 * 36
+
+
+def test_a_chat_model_answers(smollm2: Path, elastix: Command) -> None:
+    answer = elastix("run", smollm2, "--prompt", "What is the capital of France?", "--tokens", 30)
+    assert answer["text"] == "The capital of France is Paris."
+
+
+def test_a_whole_token_of_a_chat_model_on_the_rtl(smollm2: Path, elastix: Command) -> None:
+    words = ("run", smollm2, "--ids", "504", "--tokens", 1)
+    token = elastix(*words, "--engine", "rtl", "--check")
+    assert token["ids"] == elastix(*words)["ids"]
+    assert token["launches_compared"] == 30 * 7 + 1

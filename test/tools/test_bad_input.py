@@ -1,0 +1,103 @@
+"""Bad input gets one clear error, exit code 1, and nothing half-written."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.output import new_folder
+from elastix.tools.cli import main
+
+Said = pytest.CaptureFixture[str]
+
+
+def refused(said: Said, *words: object) -> str:
+    """The one line that a command says before it exits with 1."""
+    assert main(list(map(str, words))) == 1
+    streams = said.readouterr()
+    lines = streams.err.splitlines()
+    assert len(lines) == 1, streams.err
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+def test_no_such_model(tmp_path: Path, capsys: Said) -> None:
+    message = refused(capsys, "compile", tmp_path / "nothing", "-o", tmp_path / "out", "--json")
+    assert message.startswith(f"no model at {tmp_path}/nothing; wanted: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_model(tmp_path: Path, capsys: Said) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    message = refused(capsys, "compile", tmp_path / "notes.txt", "-o", tmp_path / "out", "--json")
+    assert "notes.txt is no model; wanted: a Hugging Face folder, a .gguf file or an .onnx file" in message
+
+
+def test_a_truncated_gguf(tmp_path: Path, capsys: Said) -> None:
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF\x03\0\0\0")
+    message = refused(capsys, "compile", tmp_path / "cut.gguf", "-o", tmp_path / "out", "--json")
+    assert "cut.gguf" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_exists(tmp_path: Path, capsys: Said) -> None:
+    message = refused(capsys, "compile", tmp_path, "-o", tmp_path, "--json")
+    assert message == f"{tmp_path} exists; wanted: a folder that is not there yet; give another -o, or --overwrite"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [("--bits", 9, "1 to 8"), ("--activation-bits", 7, "8 to 12"), ("--beat", 100, "64, 128, 256 or 512")],
+)
+def test_an_option_out_of_range(tmp_path: Path, capsys: Said, option: str, value: int, wanted: str) -> None:
+    message = refused(capsys, "compile", tmp_path, "-o", tmp_path / "out", option, value)
+    assert message == f"{option} {value}; wanted: {wanted}"
+
+
+def test_running_what_was_not_compiled(tmp_path: Path, capsys: Said) -> None:
+    message = refused(capsys, "run", tmp_path, "--ids", "1")
+    assert message == f"no manifest.json in {tmp_path}; wanted: a folder that `elastix compile` wrote"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ElastixError, match=r"the disk of .* is full; wanted: room"),
+        new_folder(tmp_path / "out") as folder,
+    ):
+        (folder / "weights.bin").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from elastix.compiler.output import new_folder
+with new_folder(Path(sys.argv[1])) as folder:
+    (folder / "weights.bin").write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_compile_leaves_nothing(tmp_path: Path, kill: signal.Signals) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    worker.send_signal(kill)
+    worker.communicate(timeout=20)
+    assert worker.returncode != 0
+    for _ in range(20):
+        if not list(tmp_path.iterdir()):
+            break
+        time.sleep(0.1)
+    assert list(tmp_path.iterdir()) == []
