@@ -48,8 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: Exception) -> int:
-    text = f"cannot read {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-    print(text if isinstance(error, InvalidIR | PassFailed) else f"error: {text}", file=sys.stderr)
+    match error:
+        case OSError():
+            text = f"error: cannot read or write {error.filename}: {error.strerror}"
+        case PassFailed() if error.diagnostics:
+            text = "\n".join([*map(str, error.diagnostics), f"note: {error.summary}"])
+        case InvalidIR():
+            text = str(error)
+        case _:
+            text = f"error: {error}"
+    print(text, file=sys.stderr)
     return 1
 
 
@@ -139,7 +147,7 @@ class _Run:
             with collect(said.append):
                 result = self._transform(piece, name)
         except (InvalidIR, PassFailed) as error:
-            said.extend(error.diagnostics or [Diagnostic("error", error.found)])
+            said.extend(error.diagnostics or [Diagnostic("error", str(error))])
         wrong = list(differences(read_expected(piece) if isinstance(piece, str) else [], said))
         for line in wrong:
             print(f"{name}: {line}", file=sys.stderr)

@@ -35,8 +35,13 @@ class PassFailed(ElastixError):
         super().__init__(f"pass {name}: {summary}", do=f"reproducer: {reproducer}" if reproducer else "")
         self.pass_name, self.diagnostics, self.reproducer = name, tuple(diagnostics), reproducer
 
+    @property
+    def summary(self) -> str:
+        """What failed and the reproducer's path, without the messages."""
+        return super().__str__()
+
     def __str__(self) -> str:
-        return "\n".join([*(str(each) for each in self.diagnostics), super().__str__()])
+        return "\n".join([*(str(each) for each in self.diagnostics), self.summary])
 
 
 @dataclass(frozen=True)
