@@ -2,8 +2,9 @@
 
 Batched over tokens, hence fast: the weights are the exact values of the packed codes (C11), the activations of every
 linear layer are rounded by C3, the sums are floating point where the engines' are exact integers. It cannot be bit for
-bit: a sum that is off by an ulp can round an activation to the other neighbour, and deep models amplify that. Its figures
-agree with the compiled step's on the emulator to a few percent (compiler/numbers/README.md); a test holds it to that.
+bit: a sum that is off by an ulp can round an activation to the other neighbour, and deep models amplify that. Its
+figures agree with the compiled step on the emulator to a few percent (compiler/numbers/README.md); a test holds it to
+that.
 """
 
 from collections.abc import Callable, Generator
