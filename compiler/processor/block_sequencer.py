@@ -33,32 +33,35 @@ def block_sequencer(parameters: ProcessorParameters) -> Module:
     last_index = m.register("last_header_index", header_words - 1)
     last_header = m.named("last_header", header_index == last_index)
     begin_data = m.named("begin_data", take_header & last_header)
-    header_index.next(mux(start | end_block, 0, header_index + 1), enable=start | end_block | take_header)
+    new_block = m.named("new_block", start | end_block)
+    header_index.next(mux(new_block, 0, header_index + 1), enable=new_block | take_header)
+    at_row_scale = m.named("at_row_scale", header_index == 0)
     scale_index = m.state("scale_index_now", parameters.scale_index_bits)
-    scale_index.next(mux(header_index == 0, 0, scale_index + 1), enable=take_header)
-    in_header.next(start | end_block | (in_header & ~begin_data))
-    groups.advance(begin_data, take_data)
+    scale_index.next(mux(at_row_scale, 0, scale_index + 1), enable=take_header)
+    in_header.next(new_block | (in_header & ~begin_data))
+    end_group = m.named("end_group", take_data & groups.last_of_group)
+    groups.advance(begin_data, take_data, end_group)
 
     blocks_left = m.state("blocks_left", 32)
-    blocks_left.next(mux(start, blocks, blocks_left - 1), enable=start | end_block)
+    blocks_left.next(mux(start, blocks, blocks_left - 1), enable=new_block)
     last_block = m.register("last_block", blocks_left == 1)
     some_blocks = m.register("some_blocks", blocks != 0)
     armed = m.register("armed", start, reset=0)
     started = delay_event(m, "armed", armed, SETUP_CYCLES - 2, start)[-1]
     running.next(~start & ((started & some_blocks) | (running & ~(end_block & last_block))))
 
-    word, slot = _scale_place(m, parameters, scale_format, begin_data, take_data & groups.last_of_group)
+    word, slot = _scale_place(m, parameters, scale_format, begin_data, end_group)
     m.output("w_ready", ready)
     m.output("stall_output", running & x_ready & w_valid & ~ready)
-    m.output("row_scale_beat", take_header & (header_index == 0))
-    m.output("scale_beat", take_header & (header_index != 0))
+    m.output("row_scale_beat", take_header & at_row_scale)
+    m.output("scale_beat", take_header & ~at_row_scale)
     m.output("scale_index", scale_index)
     m.output("data_beat", take_data)
     m.output("tile", groups.tile[0 : parameters.tile_index_bits])
     m.output("plane", groups.plane)
     m.output("first_of_plane", groups.first_of_plane)
     m.output("first_of_group", groups.first_of_plane & groups.first_plane)
-    m.output("last_of_group", take_data & groups.last_of_group)
+    m.output("last_of_group", end_group)
     m.output("first_group", groups.first_group)
     m.output("last_of_block", end_block)
     m.output("scale_word", word)
@@ -78,7 +81,7 @@ class _Groups:
     ) -> None:
         self.m, t = m, parameters.tile_count_bits
         self.wide = max(t, 4) + 1
-        self.group_tiles = group_tiles.zext(self.wide)
+        self.group_tiles = m.named("whole_group", group_tiles.zext(self.wide))
         count = index_bits(MAX_GROUP_TILES)
         self.tile, self.base = m.state("tile_now", t), m.state("group_base", t)
         self.tiles_left, self.group_last = m.state("tiles_left", count), m.state("group_last_tile", count)
@@ -90,21 +93,21 @@ class _Groups:
         self.last_of_plane = m.named("last_of_plane", self.tiles_left == 0)
         self.last_of_group = m.named("group_ends", self.last_of_plane & (self.planes_left == 0))
         # What the first group of a block starts from: functions of the configuration, registered to be quick.
-        whole = tiles.zext(self.wide)
+        whole = m.named("row_tiles", tiles.zext(self.wide))
         self.last_plane = m.register("last_plane", mux(bits[3], 7, bits[0:3] - 1))
         self.first_length = m.register("first_length", mux(whole < self.group_tiles, whole, self.group_tiles))
         self.rest_first = m.register("rest_of_first", whole - self.first_length)
         self.rest_second = m.register("rest_of_second", self.rest_first - self.group_tiles)
         self.group_tiles_less_1 = m.register("group_tiles_less_1", (group_tiles - 1)[0:count])
 
-    def advance(self, begin: Signal, take: Signal) -> None:
-        """Registers: `begin` at the last header word, `take` at each beat of data."""
+    def advance(self, begin: Signal, take: Signal, end_group: Signal) -> None:
+        """Registers: `begin` at the last header word, `take` at each beat of data, `end_group` at a group's last."""
         m, count = self.m, self.tiles_left.width
-        moved = begin | take
+        moved = m.named("moved", begin | take)
         stay_in_group = m.named("stay_in_group", self.last_of_plane & (self.planes_left != 0))
         tile_after = m.named("tile_after", self.tile + 1)
         self.tile.next(mux(begin, 0, mux(stay_in_group, self.base, tile_after)), enable=moved)
-        next_group = m.named("next_group", begin | (take & self.last_of_group))
+        next_group = m.named("next_group", begin | end_group)
         self.base.next(mux(begin, 0, tile_after), enable=next_group)
 
         next_is_whole = m.named("next_is_whole", ~self.rest_after[-1])
@@ -112,13 +115,14 @@ class _Groups:
         group_last = m.named("next_group_last", mux(begin, (self.first_length - 1)[0:count], next_last))
         self.group_last.next(group_last, enable=next_group)
         reload = mux(next_group, group_last, self.group_last)
-        self.tiles_left.next(mux(begin | self.last_of_plane, reload, self.tiles_left - 1), enable=moved)
+        new_plane = m.named("new_plane", begin | self.last_of_plane)
+        self.tiles_left.next(mux(new_plane, reload, self.tiles_left - 1), enable=moved)
 
-        plane_done = m.named("plane_done", take & self.last_of_plane)
-        self.plane.next(mux(next_group, 0, self.plane + 1), enable=next_group | plane_done)
-        self.planes_left.next(mux(next_group, self.last_plane, self.planes_left - 1), enable=next_group | plane_done)
-        self.first_of_plane.next(begin | self.last_of_plane, enable=moved)
-        self.first_plane.next(next_group, enable=next_group | plane_done)
+        next_plane = m.named("next_plane", begin | (take & self.last_of_plane))
+        self.plane.next(mux(next_group, 0, self.plane + 1), enable=next_plane)
+        self.planes_left.next(mux(next_group, self.last_plane, self.planes_left - 1), enable=next_plane)
+        self.first_of_plane.next(new_plane, enable=moved)
+        self.first_plane.next(next_group, enable=next_plane)
         self.first_group.next(begin, enable=next_group)
 
         rest = mux(begin, self.rest_first[0:count], self.rest_after[0:count])

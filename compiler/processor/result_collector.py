@@ -28,11 +28,12 @@ def result_collector(parameters: ProcessorParameters) -> Module:
     count_after = queued + push.zext(queued.width) - pop.zext(queued.width)
     queued.next(mux(start, 0, count_after))
     write.next(mux(start, 0, write + 1), enable=start | push)
-    read.next(mux(start, 0, read + 1), enable=start | pop)
 
+    moved = m.named("moved", start | pop)
+    read.next(mux(start, 0, read + 1), enable=moved)
     word = m.state("word", index_bits(rows))
     beat_done = m.named("beat_done", pop & (word == rows - 1))
-    word.next(mux(start, 0, word + 1), enable=start | pop)
+    word.next(mux(start, 0, word + 1), enable=moved)
     full.next(~start & (beat_done | (full & ~y_ready)))
     head, beat = queue.read(read), [m.state(f"word_{row}", 32) for row in range(rows)]
     for row, place in enumerate(beat):

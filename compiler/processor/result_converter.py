@@ -27,7 +27,7 @@ def result_converter(parameters: ProcessorParameters) -> Module:
     mantissa_6, carry_6, exponent_6, zero_6 = _round_integer(m, top, shift)
 
     # C8. Integers are at least 1 and row scales normal, so this product cannot underflow.
-    fraction, half = concat(m.constant(1, 1), scale[0:7]).zext(20), MANTISSA // 2
+    fraction, half = m.named("scale_fraction", concat(m.constant(1, 1), scale[0:7]).zext(20)), MANTISSA // 2
     low = m.register("low_product", mantissa_6[0:half].zext(20) * fraction)
     high = m.register("high_product", mantissa_6[half:MANTISSA].zext(20) * fraction)
     exponent_7 = m.register("exponent_7", exponent_6.zext(10) + carry_6.zext(10) + scale[7:15].zext(10))
@@ -38,7 +38,7 @@ def result_converter(parameters: ProcessorParameters) -> Module:
     product = m.register("product", low.zext(32) + (high.zext(32) << half))
     exponent_8 = m.register("exponent_8", exponent_7 - BIAS)
     carry = product[31]  # the product of two fractions in [1, 2) is in [1, 4), with 31 bits below 2
-    kept = mux(carry, product[8:31], product[7:30])  # without the leading 1
+    kept = m.named("kept", mux(carry, product[8:31], product[7:30]))  # without the leading 1
     guard, sticky = mux(carry, product[7], product[6]), product[0:6].any() | (carry & product[6])
     kept_9, up_9 = m.register("kept_9", kept), m.register("round_up_9", guard & (sticky | kept[0]))
     exponent_9 = m.register("exponent_9", exponent_8 + carry.zext(10))
@@ -86,7 +86,8 @@ def _normalize(m: Module, magnitude: Signal) -> tuple[Signal, Signal]:
     for cycle, steps in ((4, (4, 2)), (5, (1,))):
         for step in steps:
             empty = m.named(f"top_{step}_empty", ~value[value.width - step : value.width].any())
-            value, count = mux(empty, value << step, value), concat(count, empty)
+            value = m.named(f"shifted_by_{step}", mux(empty, value << step, value))
+            count = concat(count, empty)
         value, count = m.register(f"normalized_{cycle}", value), m.register(f"shift_{cycle}", count)
     return value, count
 
