@@ -119,7 +119,7 @@ def _measure(bits: int, tokens: int, processor: ProcessorParameters) -> dict[str
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Median over the tokens for each number of bits; the bound is the decoded codes' bytes at the machine's read rate."""
+    """Median over the tokens, for each number of bits; the bound is what reading the decoded codes alone would take."""
     processor = ProcessorParameters(beat=arguments.beat)
     return {
         "model": "SmolLM2-135M's shapes, random weights",
