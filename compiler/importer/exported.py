@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,42 +32,56 @@ _TORCH = str(torch.__path__[0])
 
 
 @dataclass(frozen=True)
+class Input:
+    """What a positional input of the model is called, and what it is."""
+
+    name: str
+    kind: Kind = "input"
+
+
+@dataclass(frozen=True)
 class Exported:
-    """The torch-dialect module, its arguments and results in order, and the values of constants that the trace made."""
+    """A model as the torch-dialect function `entry` of `module`.
+
+    constants: values of the tensors that the trace itself made.
+    returns: for each value that the model returns, the Result that holds it, or the value itself if it is no tensor.
+    """
 
     module: ModuleOp
     entry: str
     arguments: tuple[Argument, ...]
     results: tuple[Result, ...]
     constants: Mapping[str, Array]
+    returns: tuple[Any, ...]
 
 
 def export(
     model: torch.nn.Module,
     inputs: Sequence[Any],
     *,
-    input_names: Sequence[str] = (),
+    named: Sequence[Input] = (),
     rename: Mapping[str, str] | None = None,
 ) -> Exported:
     """Trace `model` on example inputs as one stateless function named `step`.
 
-    input_names: names of the inputs, in order; torch's own where there is none.
+    named: the inputs, in order; torch's own names where there are none. An input of kind weight or buffer that nobody
+        reads goes; one that the model writes becomes a cache.
     rename: names of parameters and buffers, where they are to differ from those in `model`.
     Raises CannotCompile with the user's line when the model cannot be traced or an op is not known to torch-mlir.
     """
     program = _trace(model, tuple(inputs))
-    kept = _arguments(program, model, input_names, rename or {})
+    kept = _arguments(program, _tensors(model, program, tuple(inputs)), named, rename or {})
+    arguments = tuple(argument for _, argument in kept)
+    results, returns = _results(program, {node.name: argument.name for node, argument in kept})
     _keep_user_frames(program)
     module = _import(program.graph)
-    arguments = tuple(argument for _, argument in kept)
-    results = _results(program, {node.name: argument.name for node, argument in kept})
     annotate(module, arguments, results)
     constants = {
         name: _numpy(value)
         for name, value in program.constants.items()
         if isinstance(value, torch.Tensor) and not value.is_meta
     }
-    return Exported(module, ENTRY, arguments, results, constants)
+    return Exported(module, ENTRY, arguments, results, constants, returns)
 
 
 def _trace(model: torch.nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
@@ -103,32 +117,40 @@ def _last_user_frame(error: BaseException) -> str:
     return where
 
 
-def _arguments(
-    program: ExportedProgram, model: torch.nn.Module, input_names: Sequence[str], rename: Mapping[str, str]
-) -> list[tuple[torch.fx.Node, Argument]]:
-    """The placeholders that stay, and what they are; tied tensors become one, unread weights and buffers go."""
-    mutated = {spec.target for spec in program.graph_signature.output_specs if spec.kind in _MUTATIONS}
-    tensors: dict[str, torch.Tensor] = {
+def _tensors(model: torch.nn.Module, program: ExportedProgram, inputs: tuple[Any, ...]) -> dict[str, torch.Tensor]:
+    """The tensors that are known before the model runs, by their placeholder's target or name; to find tied ones."""
+    state = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
+    users = [_name(spec) for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
+    given = zip(users, inputs, strict=False)
+    return {**state, **{name: value for name, value in given if isinstance(value, torch.Tensor)}}
+
+
+def _arguments(
+    program: ExportedProgram, tensors: Mapping[str, torch.Tensor], named: Sequence[Input], rename: Mapping[str, str]
+) -> list[tuple[torch.fx.Node, Argument]]:
+    """The placeholders that stay, and what they are; tied tensors become one, unread weights and buffers go."""
+    mutated = {spec.target for spec in program.graph_signature.output_specs if spec.kind in _MUTATIONS}
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    specs = [(spec, nodes[_name(spec)]) for spec in program.graph_signature.input_specs]
-    first: dict[int, torch.fx.Node] = {}
-    for spec, node in specs:
-        tensor = tensors.get(spec.target or "")
-        if tensor is not None and spec.kind != InputKind.USER_INPUT:
-            node.replace_all_uses_with(first.setdefault(id(tensor), node))  # pyright: ignore[reportUnknownMemberType]
-    kept: list[tuple[torch.fx.Node, Argument]] = []
-    user_inputs = 0
-    for spec, node in specs:
-        target = spec.target or ""
+    placed: list[tuple[torch.fx.Node, str, Kind, InputSpec]] = []
+    users = 0
+    for spec in program.graph_signature.input_specs:
+        node, target = nodes[_name(spec)], spec.target or ""
         if spec.kind == InputKind.USER_INPUT:
-            name = input_names[user_inputs] if user_inputs < len(input_names) else node.name
-            user_inputs += 1
-            kind = "cache" if node.name in mutated else "input"
+            said = named[users] if users < len(named) else Input(node.name)
+            users += 1
+            placed.append((node, said.name, "cache" if node.name in mutated else said.kind, spec))
         else:
-            name, kind = rename.get(target, target), _kind(spec, mutated)
+            placed.append((node, rename.get(target, target), _kind(spec, mutated), spec))
+    first: dict[int, torch.fx.Node] = {}
+    for node, _, kind, spec in placed:
+        tensor = tensors.get(spec.target or node.name)
+        if tensor is not None and kind in ("weight", "buffer"):
+            node.replace_all_uses_with(first.setdefault(id(tensor), node))
+    kept: list[tuple[torch.fx.Node, Argument]] = []
+    for node, name, kind, spec in placed:
         if isinstance(spec.arg, ConstantArgument) or (not node.users and kind in ("weight", "buffer")):
             program.graph.erase_node(node)
         else:
@@ -161,24 +183,24 @@ def _argument(node: torch.fx.Node, name: str, kind: Kind) -> Argument:
     return Argument(name, kind, tuple(int(n) for n in value.shape), _dtype(value))
 
 
-def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[Result, ...]:
-    """The results in order; those that are no tensors (None, numbers) leave the graph."""
+def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[tuple[Result, ...], tuple[Any, ...]]:
+    """The results in order, and what the model returns; values that are no tensors (None, numbers) leave the graph."""
     output = next(node for node in program.graph.nodes if node.op == "output")
-    specs = program.graph_signature.output_specs
-    placeholders = {
-        spec.target: spec.arg.name
-        for spec in program.graph_signature.input_specs
-        if isinstance(spec.arg, TensorArgument)
-    }
+    specs = program.graph_signature.input_specs
+    placeholders = {spec.target: spec.arg.name for spec in specs if isinstance(spec.arg, TensorArgument)}
     values: list[Any] = []
     results: list[Result] = []
-    for spec, value in zip(specs, output.args[0], strict=True):  # pyright: ignore[reportArgumentType]
+    returns: list[Any] = []
+    for spec, value in zip(program.graph_signature.output_specs, cast(Sequence[Any], output.args[0]), strict=True):
         if not isinstance(value, torch.fx.Node):
+            returns.append(value)
             continue
         values.append(value)
         results.append(_result(spec, value, placeholders, names, len(results)))
+        if spec.kind not in _MUTATIONS:
+            returns.append(results[-1])
     output.args = (tuple(values),)
-    return tuple(results)
+    return tuple(results), tuple(returns)
 
 
 def _result(

@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.decode_step import DecodeStep
-from elastix.compiler.importer.exported import export
+from elastix.compiler.importer.exported import Input, export
 from elastix.compiler.importer.gguf_file import GgufFile
 from elastix.compiler.importer.gguf_store import GgufStore, gguf_names
 from elastix.compiler.importer.imported import Imported
@@ -43,7 +43,7 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
     rename = {
         name: _model_name(name) for name, _ in [*step.named_parameters(remove_duplicate=False), *step.named_buffers()]
     }
-    exported = export(step, example, input_names=("ids", "positions"), rename=rename)
+    exported = export(step, example, named=(Input("ids"), Input("positions")), rename=rename)
     stored = [a.name for a in exported.arguments if a.kind in ("weight", "buffer")]
     constants = ArrayStore(exported.constants)
     store = _store(stored, model, (constants, buffers), checkpoint, str(path))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from elastix.compiler.importer.exported import export
+from elastix.compiler.importer.exported import Input, export
 from elastix.compiler.importer.imported import Imported
 from elastix.compiler.importer.store import (
     Array,
@@ -58,7 +58,7 @@ def import_module(module: torch.nn.Module, inputs: Sequence[torch.Tensor], input
 
     Raises CannotCompile with the user's line if it cannot be traced.
     """
-    exported = export(module, inputs, input_names=input_names)
+    exported = export(module, inputs, named=[Input(name) for name in input_names])
     names = [a.name for a in exported.arguments if a.kind in ("weight", "buffer")]
     every = merge(ArrayStore(exported.constants), ModuleStore(module), where=type(module).__name__)
     store = NamedStore({name: (every, name) for name in names}, type(module).__name__)

@@ -10,6 +10,7 @@ from torch_mlir.dialects.torch import (
     AtenArangeOp as AtenArangeOp,
     AtenArangeStartOp as AtenArangeStartOp,
     AtenArangeStartStepOp as AtenArangeStartStepOp,
+    AtenBatchNormOp as AtenBatchNormOp,
     AtenBitwiseAndTensorOp as AtenBitwiseAndTensorOp,
     AtenBmmOp as AtenBmmOp,
     AtenCatOp as AtenCatOp,

@@ -111,6 +111,23 @@ class AtenArangeStartStepOp(OpView):
     @property
     def pin_memory(self) -> Value: ...
 
+class AtenBatchNormOp(OpView):
+    def __init__(
+        self,
+        result: Type,
+        input: Value,
+        weight: Value,
+        bias: Value,
+        running_mean: Value,
+        running_var: Value,
+        training: Value,
+        momentum: Value,
+        eps: Value,
+        cudnn_enabled: Value,
+    ) -> None: ...
+    @property
+    def result(self) -> OpResult: ...
+
 class AtenBitwiseAndTensorOp(OpView):
     def __init__(self, result: Type, self_: Value, other: Value) -> None: ...
     @property
