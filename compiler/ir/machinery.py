@@ -4,13 +4,15 @@
 import sys
 from types import ModuleType
 
+# From the extension modules themselves: the packages above them load 60,000 lines of op classes, which only those need
+# who use them.
+from torch_mlir._mlir_libs._mlirDialectsLLVM import PointerType
+from torch_mlir._mlir_libs._torchMlir import register_dialect as register_torch
 from torch_mlir.dialects.ext import Attribute as ParametricAttribute
 from torch_mlir.dialects.ext import Dialect, Operand, Pure
 from torch_mlir.dialects.ext import Operation as DeclaredOp
 from torch_mlir.dialects.ext import Region as RegionField
 from torch_mlir.dialects.ext import Result as ResultField
-from torch_mlir.dialects.llvm import PointerType
-from torch_mlir.dialects.torch import register_dialect as register_torch
 from torch_mlir.execution_engine import ExecutionEngine
 from torch_mlir.ir import IsIsolatedFromAboveTrait as IsolatedTrait
 from torch_mlir.ir import IsTerminatorTrait as TerminatorTrait
