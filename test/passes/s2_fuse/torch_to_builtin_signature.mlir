@@ -14,7 +14,7 @@ func.func @fires(%w: !torch.vtensor<[2,8],f32> {elx.name = "w", elx.kind = "weig
 
 // -----
 
-// torch ops that are left see torch tensors.
+// It fires: torch ops that are left see torch tensors.
 // CHECK-LABEL: func.func @torch_is_left(
 // CHECK-SAME: %arg0: tensor<2x8xf32>) -> tensor<2x8xf32>
 // CHECK: %[[T:.*]] = torch_c.from_builtin_tensor %arg0

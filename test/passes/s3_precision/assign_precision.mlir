@@ -17,6 +17,7 @@
 // PLAN: "elx.embedding"({{.*}}) {format = #elx.format<7 : i64, 64 : i64, "s8", "symmetric">}
 // PLAN: "elx.linear"({{.*}}) {format = #elx.format<3 : i64, 64 : i64, "s8c8", "asymmetric">}
 // PLAN: "elx.linear"({{.*}}) {format = #elx.format<7 : i64, 64 : i64, "s8", "symmetric">}
+// It refuses: a plan that names no layer, bits that no weight or activation has.
 // TYPO: typo.yaml:1: no layer of the model matches 'aa'; wanted: one of its 2 layers
 // NINE: weights of 9 bits; wanted: 1 to 8 bits
 // WIDE: activations of 13 bits; wanted: 8 to 12 bits
