@@ -51,7 +51,7 @@ def lower_torch_functions(functions: ModuleOp) -> None:
     try:
         run_passes(functions, _TO_LINALG)
         for op in all_ops(functions):
-            if op.name == "bufferization.to_tensor":
+            if op.operation.name == "bufferization.to_tensor":
                 # True of every buffer that tm-tensor-bufferize makes, and without it one-shot-bufferize refuses.
                 op.attributes["restrict"] = UnitAttr.get()
         run_passes(functions, _TO_LLVM)

@@ -46,9 +46,9 @@ def torch_type(builtin: Type) -> str:
 
 def original(value: Value) -> Value:
     """The torch value that this one was before conversions there and back."""
-    while isinstance(value, OpResult) and value.owner.name == FROM_BUILTIN:
+    while isinstance(value, OpResult) and value.owner.operation.name == FROM_BUILTIN:
         source = value.owner.operands[0]
-        if not isinstance(source, OpResult) or source.owner.name != TO_BUILTIN:
+        if not isinstance(source, OpResult) or source.owner.operation.name != TO_BUILTIN:
             break
         value = source.owner.operands[0]
     return value
@@ -91,13 +91,14 @@ def torch_groups(block: Block) -> list[Group]:
 
 
 def _computes(op: OpView) -> bool:
-    return op.name.startswith("torch.") and any(is_tensor(result) for result in op.results)
+    # An op's own `name` may be an attribute of it: torch.operator has one.
+    return op.operation.name.startswith("torch.") and any(is_tensor(result) for result in op.results)
 
 
 def _levels(ops: Sequence[OpView]) -> dict[OpView, int]:
     levels: dict[OpView, int] = {}
     for op in ops:
-        if op.name.startswith("torch_c.") or (op.name.startswith("torch.") and not _computes(op)):
+        if op.operation.name.startswith("torch_c.") or (op.operation.name.startswith("torch.") and not _computes(op)):
             continue
         if _computes(op):
             levels[op] = max([1, *(_level(value, levels, 1) for value in tensor_operands(op))])
@@ -109,7 +110,7 @@ def _levels(ops: Sequence[OpView]) -> dict[OpView, int]:
 def _level(value: Value, levels: dict[OpView, int], step: int) -> int:
     """The level of what made `value`, plus `step` if that is no torch op."""
     producer = value.owner
-    while isinstance(producer, OpView) and producer.name.startswith("torch_c."):
+    while isinstance(producer, OpView) and producer.operation.name.startswith("torch_c."):
         producer = producer.operands[0].owner
     if not isinstance(producer, OpView):
         return 0
@@ -134,10 +135,10 @@ def _read_outside(value: Value, here: set[OpView]) -> bool:
 def _reader_outside(reader: OpView, here: set[OpView]) -> bool:
     if _computes(reader):
         return reader not in here
-    if reader.name == TO_BUILTIN:
+    if reader.operation.name == TO_BUILTIN:
         uses = [use.owner for use in reader.results[0].uses]
-        back = [op for op in uses if op.name == FROM_BUILTIN]
+        back = [op for op in uses if op.operation.name == FROM_BUILTIN]
         return len(back) < len(uses) or any(_read_outside(op.results[0], here) for op in back)
-    if reader.name.startswith("torch."):
+    if reader.operation.name.startswith("torch."):
         return any(_read_outside(result, here) for result in reader.results)
     return True

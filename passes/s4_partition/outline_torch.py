@@ -70,7 +70,7 @@ class _Outlining:
 
     def _builtin_of(self, value: Value, group: Group) -> Value:
         producer = value.owner
-        if isinstance(producer, OpView) and producer.name == FROM_BUILTIN:
+        if isinstance(producer, OpView) and producer.operation.name == FROM_BUILTIN:
             return producer.operands[0]
         if value not in self._builtin:
             raise RefusedOp(
@@ -97,10 +97,10 @@ class _Outlining:
         return name
 
     def _erase(self, op: OpView) -> None:
-        if op.name == TO_BUILTIN:
+        if op.operation.name == TO_BUILTIN:
             source = op.operands[0]
             producer = source.owner
-            if isinstance(producer, OpView) and producer.name == FROM_BUILTIN:
+            if isinstance(producer, OpView) and producer.operation.name == FROM_BUILTIN:
                 op.results[0].replace_all_uses_with(producer.operands[0])
             elif source in self._builtin:
                 op.results[0].replace_all_uses_with(self._builtin[source])
@@ -108,7 +108,7 @@ class _Outlining:
 
 
 def _is_torch(op: OpView) -> bool:
-    return op.name.startswith(("torch.", "torch_c."))
+    return op.operation.name.startswith(("torch.", "torch_c."))
 
 
 def _edge_type(value: Value, op: OpView) -> str:
@@ -145,7 +145,9 @@ def _fill(block: Block, group: Group) -> None:
             raise RefusedOp(op, "it holds other ops", wanted="straight-line torch ops", do="write the model without it")
         operands = [copied(value) for value in op.operands]
         with build_at(InsertionPoint(block), op.location):
-            made = Operation.create(op.name, [r.type for r in op.results], operands, dict(op.attributes.items()))
+            made = Operation.create(
+                op.operation.name, [r.type for r in op.results], operands, dict(op.attributes.items())
+            )
         copies.update(zip(op.results, made.results, strict=True))
 
     for op in group.ops:

@@ -24,7 +24,7 @@ def partition(module: ModuleOp) -> None:
     """
     parameters = processor_of(module).parameters()
     for op in step_function(module).block.operations:
-        if op.name.startswith(("elx.", "torch.")):
+        if op.operation.name.startswith(("elx.", "torch.")):
             side, reason = _decide(op, parameters)
             op.attributes[SIDE] = StringAttr.get(side)
             op.attributes[REASON] = StringAttr.get(reason)
@@ -40,7 +40,7 @@ def _decide(op: OpView, processor: ProcessorParameters) -> tuple[str, str]:
             return HOST, "no weight format was chosen"
         case QuantizedEmbeddingOp():
             return HOST, "the host reads the rows out of the packed image"
-        case _ if op.name.startswith("torch."):
+        case _ if op.operation.name.startswith("torch."):
             return HOST, "no elx op covers it"
         case _:
             return HOST, "the processor multiplies matrices only"

@@ -86,5 +86,5 @@ def _emit(instruction: Instruction, weights: int, x: int, y: int) -> None:
         channel_stride=geometry.channel_stride,
         x=x,
         y=y,
-        sources=(f"{op.name} {file}:{line}" if line else op.name,),
+        sources=(f"{op.operation.name} {file}:{line}" if line else op.operation.name,),
     )

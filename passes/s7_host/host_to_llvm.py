@@ -79,7 +79,7 @@ class _Lowering:
                 self._call("elastix_read_back", device, op.address, self._pointers[op.y], op.tokens, op.rows)
             case host.CallOp():
                 self._host_call(op)
-            case _ if op.name == "llvm.mlir.zero":
+            case _ if op.operation.name == "llvm.mlir.zero":
                 self._pointers[op.results[0]] = Operation.create("llvm.mlir.zero", [pointer()]).results[0]
             case _ if op.operation.name == "func.return":
                 pass
