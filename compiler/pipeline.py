@@ -12,14 +12,16 @@ from typing import Any, Final
 
 from elastix.compiler import levels, tokenizer
 from elastix.compiler.describe import describe
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.host_program import HostProgram, llvm_module, write_host_files
 from elastix.compiler.image import ImageLayout, WrittenImage, write_image
 from elastix.compiler.importer.files import import_file
 from elastix.compiler.importer.imported import Imported
-from elastix.compiler.ir import Pass, run_passes
+from elastix.compiler.ir import ModuleOp, Pass, PassFailed, run_passes
 from elastix.compiler.ir import stages as stages_of_passes
 from elastix.compiler.levels import Level
 from elastix.compiler.manifest import FILE_NAME, Manifest, file_hash
+from elastix.compiler.numbers.plan import load_plan
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.output import new_folder
 from elastix.compiler.program import assemble, image_layout
@@ -50,8 +52,8 @@ class Lowered:
     manifest: Manifest
 
 
-def passes_of(stage: str, options: CompileOptions) -> list[Pass]:
-    """The passes of a stage in order, set to a user's options."""
+def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[Pass]:
+    """The passes of a stage in order, set to a user's options. folder: where SystemVerilog goes."""
     chosen: dict[str, dict[str, Any]] = {
         "assign-precision": {
             "bits": options.bits,
@@ -59,8 +61,21 @@ def passes_of(stage: str, options: CompileOptions) -> list[Pass]:
             "activation_bits": options.activation_bits,
         },
         "choose-processor": {"beat": options.beat, "lanes": options.lanes, "channels": options.channels},
+        "epu-to-circuit": {"folder": folder},
     }
     return [each.with_options(**chosen.get(each.name, {})) for each in stages_of_passes()[stage]]
+
+
+def run_stage(module: ModuleOp, passes: list[Pass]) -> None:
+    """Run passes; what the user did wrong is raised as it was said, without the name of the pass that noticed."""
+    try:
+        run_passes(module, passes)
+    except PassFailed as failure:
+        if isinstance(failure.__cause__, ElastixError) and not failure.diagnostics:
+            if failure.reproducer is not None:
+                failure.reproducer.unlink(missing_ok=True)
+            raise failure.__cause__ from None
+        raise
 
 
 def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowered:
@@ -68,7 +83,7 @@ def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowere
     module = imported.module
     for stage, level in FLOW:
         with stages.stage(stage):
-            run_passes(module, passes_of(stage, options))
+            run_stage(module, passes_of(stage, options))
             level.check(module)
     with module.context:
         return Lowered(imported, image_layout(module), assemble(module), describe(module))
@@ -81,17 +96,17 @@ def compile_model(
 
     Returns the report's figures. Raises ElastixError for bad input, CannotCompile for an op that nothing of ours runs.
     """
+    if options.plan is not None:
+        load_plan(options.plan)  # a mistake in it shows before the import, not after
     with new_folder(out, overwrite=overwrite) as folder:
         with stages.stage("import"):
             imported = import_file(model, options.max_context)
         lowered = lower(imported, options, stages)
         module = imported.module
         with stages.stage("s6_hardware"):
-            run_passes(
-                module, [p.with_options(folder=str(folder / RTL_FOLDER)) for p in stages_of_passes()["s6_hardware"]]
-            )
+            run_stage(module, passes_of("s6_hardware", options, folder=str(folder / RTL_FOLDER)))
         with stages.stage("s7_host"):
-            run_passes(module, passes_of("s7_host", options))
+            run_stage(module, passes_of("s7_host", options))
             write_host_files(module, lowered.manifest, folder / HOST_FOLDER)
         with stages.stage("weights", total=lowered.layout.weights) as advance:
             written = write_image(folder / WEIGHTS_FILE, lowered.layout, imported.store, progress=advance)
@@ -118,7 +133,7 @@ def compile_module(imported: Imported, options: CompileOptions, stages: Stages |
     stages = stages or Stages()
     lowered = lower(imported, options, stages)
     with stages.stage("s7_host"):
-        run_passes(imported.module, passes_of("s7_host", options))
+        run_stage(imported.module, passes_of("s7_host", options))
         step = HostProgram(llvm_module(imported.module))
     with tempfile.TemporaryDirectory(prefix="elastix-") as folder, stages.stage("weights"):
         weights = Path(folder) / WEIGHTS_FILE

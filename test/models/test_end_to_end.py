@@ -1,11 +1,14 @@
 """A model in, tokens out, the same on every engine in every bit of every launch."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from conftest import data_path
 from models.compiled_models import Command, compiled
+
+from elastix.tools.cli import main
 
 LINEARS_OF_TINY = 2 * 7 + 1
 
@@ -73,3 +76,37 @@ def test_a_whole_token_of_a_chat_model_on_the_rtl(smollm2: Path, elastix: Comman
     token = elastix(*words, "--engine", "rtl", "--check")
     assert token["ids"] == elastix(*words)["ids"]
     assert token["launches_compared"] == 30 * 7 + 1
+
+
+def test_a_plan_for_a_layer_that_is_not_there(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text("default: 8\nlayers:\n  model.layers.0.mlp.donw_proj: 4\n")
+    options = ["--precision", str(tmp_path / "plan.yaml"), "--max-context", "32", "--json"]
+    assert main(["compile", str(tiny_model), "-o", str(tmp_path / "out"), *options]) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"error: {tmp_path}/plan.yaml:3: ")
+    assert "down_proj" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_context_longer_than_the_model(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", str(tiny_model), "-o", str(tmp_path / "out"), "--max-context", "65", "--json"]) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith("error: a context of 65 tokens; wanted: 1 to 64")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_tokens_than_the_cache_holds(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(tiny), "--ids", "1,2", "--tokens", "31"]) == 1
+    assert "wanted: at most 32 together, the length of the cache" in capsys.readouterr().err
+
+
+def test_a_changed_file_is_refused(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "changed"
+    shutil.copytree(tiny, folder)
+    data = bytearray((folder / "program.bin").read_bytes())
+    data[4] ^= 1
+    (folder / "program.bin").write_bytes(data)
+    assert main(["run", str(folder), "--ids", "1"]) == 1
+    assert "program.bin has SHA-256" in capsys.readouterr().err

@@ -101,3 +101,15 @@ def test_an_interrupted_compile_leaves_nothing(tmp_path: Path, kill: signal.Sign
             break
         time.sleep(0.1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [("default: {bits: 9}\n", "9"), ("defualt: {bits: 4}\n", "default"), ("layers: [\n", "plan.yaml")],
+)
+def test_a_plan_with_a_mistake(tmp_path: Path, capsys: Said, plan: str, message: str) -> None:
+    """It shows before the model is imported: there is none here."""
+    (tmp_path / "plan.yaml").write_text(plan)
+    said = refused(capsys, "compile", tmp_path, "-o", tmp_path / "out", "--precision", tmp_path / "plan.yaml", "--json")
+    assert "plan.yaml" in said
+    assert message in said
