@@ -18,8 +18,10 @@ from elastix.compiler.errors import CannotCompile, ElastixError
 from elastix.compiler.importer.exported import ENTRY, annotate
 from elastix.compiler.importer.imported import Argument, Imported, Result
 from elastix.compiler.importer.store import Array, ArrayStore, NamedStore
-from elastix.compiler.ir import ModuleOp, PassFailed, new_context, run_passes
+from elastix.compiler.importer.torch_ops import OperatorOp
+from elastix.compiler.ir import ModuleOp, PassFailed, StringAttr, new_context, run_passes
 
+_DO = "export the model with other ops"
 _OPSET = 17  # the operator set that torch-mlir's conversions of older ops are written for
 _TO_TORCH = "builtin.module(func.func(convert-torch-onnx-to-torch),canonicalize,cse)"
 
@@ -144,15 +146,13 @@ def _to_torch(model: onnx.ModelProto) -> ModuleOp:
         module = info.create_module(context=context)
         onnx_importer.NodeImporter.define_function(info.main_graph, module.operation).import_all()
     except onnx_importer.OnnxImportError as error:
-        raise CannotCompile("an ONNX graph", why=str(error).split("\n")[0], do="export it with other ops") from error
+        raise CannotCompile("an ONNX graph", why=str(error).split("\n")[0], do=_DO) from error
     opened = cast(ModuleOp, module.operation.opview)
     try:
         run_passes(opened, _TO_TORCH)
     except PassFailed as error:
         first = error.diagnostics[0] if error.diagnostics else error
-        raise CannotCompile(
-            "an ONNX graph", why=str(first).split("%")[0].strip(), do="export it with other ops"
-        ) from error
+        raise CannotCompile("an ONNX graph", why=str(first).split("%")[0].strip(), do=_DO) from error
     return opened
 
 

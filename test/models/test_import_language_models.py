@@ -32,7 +32,7 @@ CONFIGS = {
 
 def fused(imported: Imported) -> set[str]:
     """Run the stages that make elx; returns the names of the ops there are then."""
-    run_passes(imported.module, [*s1_clean.PASSES, "canonicalize", "cse", *s2_fuse.PASSES, "canonicalize", "cse"])
+    run_passes(imported.module, [*s1_clean.PASSES, *s2_fuse.PASSES])
     return {op.operation.name for op in imported.module.body.operations[0].regions[0].blocks[0].operations}
 
 
