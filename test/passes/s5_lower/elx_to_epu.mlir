@@ -63,3 +63,20 @@ func.func @two_formats(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}
   %1 = "elx.quantized_linear"(%q, %e, %w) {format = #elx.format<5, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<8x64xf32>) -> tensor<1x8xf32>
   return %0, %1 : tensor<1x8xf32>, tensor<1x8xf32>
 }
+
+// -----
+
+"epu.processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 2, channels = 1, max_tiles = 4, max_burst = 64, fifo_beats = 256, crc = true} : () -> ()
+
+// It fires: of two layers that run together neither's results lie where the other's activations are still read.
+// CHECK-LABEL: "epu.program"() ({
+// CHECK-NEXT: "epu.linear"() {{.*}}x = 8256 : i64, y = 8640 : i64
+// CHECK-NEXT: "epu.linear"() {{.*}}x = 8448 : i64, y = 8768 : i64
+// CHECK: func.func @together
+func.func @together(%x: tensor<1x64xf32> {elx.name = "x", elx.kind = "input"}, %y: tensor<1x64xf32> {elx.name = "y", elx.kind = "input"}, %w: tensor<32x64xf32> {elx.name = "w", elx.kind = "weight"}) -> (tensor<1x32xf32>, tensor<1x32xf32>) {
+  %q, %e = "elx.quantize"(%x) {activation_bits = 11} : (tensor<1x64xf32>) -> (tensor<1x64xi16>, tensor<1xi32>)
+  %p, %f = "elx.quantize"(%y) {activation_bits = 11} : (tensor<1x64xf32>) -> (tensor<1x64xi16>, tensor<1xi32>)
+  %0 = "elx.quantized_linear"(%q, %e, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<32x64xf32>) -> tensor<1x32xf32>
+  %1 = "elx.quantized_linear"(%p, %f, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<32x64xf32>) -> tensor<1x32xf32>
+  return %0, %1 : tensor<1x32xf32>, tensor<1x32xf32>
+}
