@@ -153,6 +153,10 @@ def _to_torch(model: onnx.ModelProto) -> ModuleOp:
     except PassFailed as error:
         first = error.diagnostics[0] if error.diagnostics else error
         raise CannotCompile("an ONNX graph", why=str(first).split("%")[0].strip(), do=_DO) from error
+    for op in opened.body.operations[0].regions[0].blocks[0].operations:
+        if isinstance(op, OperatorOp):
+            name = cast(StringAttr, op.attributes["name"]).value
+            raise CannotCompile(name, why="torch-mlir has no conversion for it", do=_DO)
     return opened
 
 
