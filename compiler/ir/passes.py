@@ -84,7 +84,10 @@ class Pass:
 
 
 def _spell(value: OptionValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    plain = not isinstance(value, str) or re.fullmatch(r"[^\s'\"{}()\[\]]+", value)
+    return str(value) if plain else f'"{value}"'
 
 
 def _dashes(name: str) -> str:

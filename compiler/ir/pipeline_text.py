@@ -28,7 +28,8 @@ class Step:
             name, equals, value = word.partition("=")
             if not name:
                 raise ElastixError(f"{word!r} among the options of {self.name}", wanted="name=value")
-            values[name] = value.strip("'\"") if equals else "true"
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            values[name] = (value[1:-1] if quoted else value) if equals else "true"
         return values
 
 
@@ -92,13 +93,19 @@ class _Reader:
         return Step(name[0], self._braces()) if self._take("{") else Step(name[0])
 
     def _braces(self) -> str:
-        start, depth = self._at, 1
+        """What stands up to the brace that closes the one just taken; braces in quotes do not count."""
+        start, depth, quote = self._at, 1, ""
         while self._at < len(self._text):
-            depth += {"{": 1, "}": -1}.get(self._text[self._at], 0)
+            letter = self._text[self._at]
             self._at += 1
+            if quote:
+                quote = "" if letter == quote else quote
+            elif letter in "'\"":
+                quote = letter
+            else:
+                depth += {"{": 1, "}": -1}.get(letter, 0)
             if depth == 0:
-                self._skip_space()
-                return self._text[start : self._at].rstrip()[:-1].strip()
+                return self._text[start : self._at - 1].strip()
         self._at = start
         raise self._error("a closing brace for this one")
 

@@ -125,3 +125,18 @@ steps = st.recursive(
 def test_text_and_back(pipeline: list[Step]):
     text = "builtin.module(" + ",".join(map(str, pipeline)) + ")"
     assert read_pipeline(text) == tuple(pipeline)
+
+
+@compiler_pass
+def speak(module: ModuleOp, *, words: str = "", times: int = 1, loud: bool = False) -> None:
+    """Say something."""
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters='"\n\r'), max_size=12), st.integers(), st.booleans())
+def test_a_set_pass_is_spelled_so_that_it_reads_back(words: str, times: int, loud: bool):
+    (step,) = read_pipeline(str(speak.with_options(words=words, times=times, loud=loud)))
+    assert {name: speak.option(name).read(value) for name, value in step.option_values().items()} == {
+        "words": words,
+        "times": times,
+        "loud": loud,
+    }
