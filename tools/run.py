@@ -1,23 +1,23 @@
-"""`elastix run OUT`: a compiled language model answers, on the emulator or on its own RTL."""
+"""`elastix run OUT`: a compiled model answers, on the emulator or on its own RTL."""
 
 import argparse
 import json
 import sys
 import time
+import zipfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.generate import greedy
-from elastix.compiler.program_runner import Program
-from elastix.compiler.stages import peak_memory_bytes
 from elastix.compiler.tokenizer import TextCodec, load
-from elastix.runtime.device import CheckedEngine, Engine
-from elastix.runtime.engines import ENGINES, open_engine, simulated_cycles
+from elastix.runtime.engines import ENGINES
+from elastix.tools.session import Session
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("folder", type=Path, metavar="OUT", help="a folder that `elastix compile` wrote")
     question = result.add_mutually_exclusive_group(required=True)
     question.add_argument("--prompt", help="text; in the model's chat template where it has one")
+    question.add_argument(
+        "--inputs", type=Path, metavar="FILE.npz", help="arrays by name, where the model takes no text"
+    )
     question.add_argument("--ids", help="token ids, with commas, instead of text")
     result.add_argument("--raw", action="store_true", help="the prompt as it is, without the chat template")
     result.add_argument(
@@ -45,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="ENGINE",
         help="run a second engine too and compare every bit (the emulator; the oracle beside the emulator)",
     )
+    result.add_argument("--outputs", type=Path, metavar="FILE.npz", help="where the results of --inputs go")
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output")
     return result
 
@@ -52,15 +56,52 @@ def parser() -> argparse.ArgumentParser:
 def command(argv: list[str]) -> int:
     """Answer; text goes to standard output as it comes."""
     arguments = parser().parse_args(argv)
-    if arguments.tokens < 1:
-        raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
-    codec = load(arguments.folder / "tokenizer") if arguments.ids is None else None
-    prompt = _ids(arguments.ids) if codec is None else codec.encode(arguments.prompt, raw=arguments.raw)
     with ExitStack() as stack:
-        figures = _Run(arguments, codec, stack).answer(prompt)
+        figures = _infer(arguments, stack) if arguments.inputs is not None else _answer(arguments, stack)
     if arguments.json:
         print(json.dumps(figures))
     return 0
+
+
+def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
+    """Read the prompt, decode greedily, print as it goes; returns the figures."""
+    if arguments.tokens < 1:
+        raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
+    session = Session(arguments.folder, arguments.engine, arguments.check, stack)
+    session.must_be_a_language_model()
+    codec = load(arguments.folder / "tokenizer") if arguments.ids is None else None
+    prompt = _ids(arguments.ids) if codec is None else codec.encode(arguments.prompt, raw=arguments.raw)
+    if bad := [each for each in prompt if not 0 <= each < session.vocabulary]:
+        raise ElastixError(f"token id {bad[0]}", wanted=f"0 to {session.vocabulary - 1}")
+    prefill, last = session.engine_for(arguments.prefill_engine), len(prompt) - 1
+
+    def step(token: int, position: int) -> NDArray[np.float32]:
+        session.use(prefill if position < last else session.chosen)
+        return session.step(token, position)
+
+    begun = read = time.perf_counter()
+    answered: list[int] = []
+    end = frozenset[int]() if codec is None else codec.end_of_text
+    steps = greedy(step, prompt, arguments.tokens, max_context=session.max_context, end=end)
+    with Progress(transient=True, disable=arguments.json or not sys.stderr.isatty()) as bar:
+        reading = bar.add_task("reading the prompt", total=len(prompt))
+        for decoded in steps:
+            bar.update(reading, completed=decoded.position + 1, visible=decoded.prompt)
+            if decoded.prompt:
+                read = time.perf_counter()
+                continue
+            answered.append(decoded.token)
+            if not arguments.json:
+                print(_text(codec, answered)[len(_text(codec, answered[:-1])) :], end="", flush=True)
+    ended = time.perf_counter()
+    figures = {"text": _text(codec, answered), "ids": answered, "prompt_ids": prompt}
+    figures["tokens_per_second"] = len(answered) / (ended - read)
+    figures |= session.figures({"prompt": read - begun, "answer": ended - read})
+    if not arguments.json:
+        print()
+        speed = f"{len(answered)} tokens at {figures['tokens_per_second']:.1f} tokens/s"
+        print(f"{speed} on {session.summary()}", file=sys.stderr)
+    return figures
 
 
 def _ids(text: str | None) -> list[int]:
@@ -70,92 +111,30 @@ def _ids(text: str | None) -> list[int]:
         raise ElastixError(f"--ids {text}", wanted="whole numbers with commas between them") from None
 
 
-class _Run:
-    """One answer: the program, its engines, and what they cost."""
+def _text(codec: TextCodec | None, ids: list[int]) -> str:
+    return "".join(f"{each} " for each in ids) if codec is None else codec.decode(ids)
 
-    def __init__(self, arguments: argparse.Namespace, codec: TextCodec | None, stack: ExitStack) -> None:
-        self.arguments, self.codec = arguments, codec
-        begin = time.perf_counter()
-        self.program = Program.load(arguments.folder)
-        manifest = self.program.manifest
-        processor, self.logits, self.max_context = (
-            manifest.processor,
-            manifest.results[0].name,
-            int(manifest.model["max_context"]),
-        )
-        self.engine = open_engine(arguments.engine, processor, stack)
-        self.checked: CheckedEngine | None = None
-        chosen = self.engine
-        if arguments.check is not None:
-            second = arguments.check or ("oracle" if arguments.engine == "emulator" else "emulator")
-            if second == arguments.engine:
-                raise ElastixError(f"--check {second} beside --engine {second}", wanted="two different engines")
-            names = {layer.address: layer.name for layer in self.program.manifest.layers}
-            self.checked = chosen = CheckedEngine(processor, self.engine, open_engine(second, processor, stack), names)
-            self.second = second
-        self.chosen: Engine = chosen
-        prefill = arguments.prefill_engine
-        self.prefill: Engine = chosen if prefill in (None, arguments.engine) else open_engine(prefill, processor, stack)
-        self.seconds = {"load": time.perf_counter() - begin}
 
-    def answer(self, prompt: list[int]) -> dict[str, Any]:
-        """Decode, printing as it goes; returns the figures."""
-        quiet, last = self.arguments.json, len(prompt) - 1
-        vocabulary = self.program.manifest.results[0].shape[-1]
-        if bad := [i for i in prompt if not 0 <= i < vocabulary]:
-            raise ElastixError(f"token id {bad[0]}", wanted=f"0 to {vocabulary - 1}")
-        begun = time.perf_counter()
-        answered: list[int] = []
-        first_token = begun
+def _infer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
+    """One run of the step on arrays from a file; results go to another, or their first values are printed."""
+    session = Session(arguments.folder, arguments.engine, arguments.check, stack)
+    begun = time.perf_counter()
+    session.use(session.chosen)
+    results = session.program.run(_arrays(arguments.inputs))
+    figures = session.figures({"run": time.perf_counter() - begun})
+    if arguments.outputs is not None:
+        with arguments.outputs.open("wb") as file:
+            np.savez(file, **results)
+    if not arguments.json:
+        for name, values in results.items():
+            print(f"{name}: {values.dtype} {list(values.shape)}, first {values.ravel()[:8].tolist()}")
+        print(session.summary(), file=sys.stderr)
+    return figures | {"results": {name: values.ravel()[:1000].tolist() for name, values in results.items()}}
 
-        def step(token: int, position: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-            self.program.device.set_engine(self.prefill if position < last else self.chosen)
-            return self.program.run({"ids": np.array([[token]]), "positions": np.array([position])})[
-                self.logits
-            ].reshape(-1)
 
-        end = frozenset[int]() if self.codec is None else self.codec.end_of_text
-        steps = greedy(step, prompt, self.arguments.tokens, max_context=self.max_context, end=end)
-        with Progress(transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
-            reading = bar.add_task("reading the prompt", total=len(prompt))
-            for decoded in steps:
-                bar.update(reading, completed=decoded.position + 1, visible=decoded.prompt)
-                if decoded.prompt:
-                    first_token = time.perf_counter()
-                    continue
-                answered.append(decoded.token)
-                if not quiet:
-                    print(self._text(answered)[len(self._text(answered[:-1])) :], end="", flush=True)
-        ended = time.perf_counter()
-        self.seconds |= {"prompt": first_token - begun, "answer": ended - first_token}
-        figures = self._figures(prompt, answered)
-        if not quiet:
-            print()
-            self._say(figures)
-        return figures
-
-    def _text(self, ids: list[int]) -> str:
-        return " ".join(map(str, ids)) + " " * bool(ids) if self.codec is None else self.codec.decode(ids)
-
-    def _figures(self, prompt: list[int], answered: list[int]) -> dict[str, Any]:
-        cycles = simulated_cycles(self.engine)
-        return {
-            "text": "" if self.codec is None else self.codec.decode(answered),
-            "ids": answered,
-            "prompt_ids": prompt,
-            "engine": self.arguments.engine,
-            "checked_against": self.second if self.checked else None,
-            "launches_compared": self.checked.launches if self.checked else 0,
-            "tokens_per_second": len(answered) / self.seconds["answer"],
-            "cycles": cycles,
-            "seconds": self.seconds,
-            "peak_memory_bytes": peak_memory_bytes(),
-        }
-
-    def _say(self, figures: dict[str, Any]) -> None:
-        parts = [f"{len(figures['ids'])} tokens at {figures['tokens_per_second']:.1f} tokens/s on {figures['engine']}"]
-        if figures["cycles"]:
-            parts.append(f"{figures['cycles']:,} cycles simulated")
-        if self.checked:
-            parts.append(f"{self.checked.launches} launches equal in every bit to {self.second}")
-        print("; ".join(parts), file=sys.stderr)
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
+        raise ElastixError(f"{path}: {error}", wanted="a .npz file of numpy.savez") from None
