@@ -29,10 +29,12 @@ using Floats = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Release = nb::call_guard<nb::gil_scoped_release>;
 
+using Call = nb::typed<nb::callable, nb::object(Bytes, uint64_t)>;
+
 // An engine written in Python: called with (memory, descriptor), it writes the results or raises.
 class PythonEngine {
   public:
-    explicit PythonEngine(nb::callable call) : call_(std::move(call)), engine_{this, run} {}
+    explicit PythonEngine(Call call) : call_(std::move(call)), engine_{this, run} {}
     uint64_t address() const { return reinterpret_cast<uint64_t>(&engine_); }
 
     // For Python's cycle collector: a callable often refers back to its device.
@@ -113,7 +115,7 @@ void bind_engines(nb::module_& module) {
                                   {Py_tp_clear, reinterpret_cast<void*>(PythonEngine::clear)},
                                   {0, nullptr}};
     nb::class_<PythonEngine>(module, "PythonEngine", "A callable (memory, descriptor) as a struct elastix_engine.", nb::type_slots(slots))
-        .def(nb::init<nb::callable>(), "call"_a)
+        .def(nb::init<Call>(), "call"_a)
         .def_prop_ro("address", &PythonEngine::address, "Address of its struct elastix_engine.");
 
     module.def("run_engine", run_engine, "engine"_a, "memory"_a, "descriptor"_a,

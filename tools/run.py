@@ -94,7 +94,7 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
             if not arguments.json:
                 print(_text(codec, answered)[len(_text(codec, answered[:-1])) :], end="", flush=True)
     ended = time.perf_counter()
-    figures = {"text": _text(codec, answered), "ids": answered, "prompt_ids": prompt}
+    figures: dict[str, Any] = {"text": _text(codec, answered), "ids": answered, "prompt_ids": prompt}
     figures["tokens_per_second"] = len(answered) / (ended - read)
     figures |= session.figures({"prompt": read - begun, "answer": ended - read})
     if not arguments.json:
@@ -124,7 +124,7 @@ def _infer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
     figures = session.figures({"run": time.perf_counter() - begun})
     if arguments.outputs is not None:
         with arguments.outputs.open("wb") as file:
-            np.savez(file, **results)
+            np.savez(file, allow_pickle=False, **results)
     if not arguments.json:
         for name, values in results.items():
             print(f"{name}: {values.dtype} {list(values.shape)}, first {values.ravel()[:8].tolist()}")
