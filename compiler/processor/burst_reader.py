@@ -51,7 +51,7 @@ def burst_reader(shape: ReaderShape) -> Module:
     m = Module(shape.name, burst_reader.__doc__, asdict(shape))
     offset, burst_bits = offset_bits(shape.beat), shape.burst.bit_length() - 1
     beat_bits = ADDRESS_BITS - offset
-    count_bits, length_bits = shape.window.bit_length() + 1, burst_bits + 1
+    count_bits, length_bits = shape.window.bit_length(), burst_bits + 1
 
     start, cancel = m.input("start"), m.input("cancel")
     address = m.input("address", beat_bits)
@@ -66,55 +66,59 @@ def burst_reader(shape: ReaderShape) -> Module:
         m.input("rlast"),
     )
 
-    # Planning: a burst at a time, while the number of beats still grows by a block a cycle (so needs no multiplier).
-    requesting = m.state("requesting", 1, reset=0)
-    planned = m.state("planned", 1, reset=0)
+    # Planning, a burst at a time: measure it, then cut it off. The number of beats grows by a block a cycle meanwhile,
+    # so that no multiplier is needed.
+    requesting, growing = m.state("requesting", 1, reset=0), m.state("growing", 1, reset=0)
+    measured, planned = m.state("measured", 1, reset=0), m.state("planned", 1, reset=0)
     next_beat = m.state("next_beat", beat_bits, reset=0)
     remaining, blocks_left = m.state("remaining", 32, reset=0), m.state("blocks_left", 32, reset=0)
     issue = m.wire("issue", 1)
-    growing = m.named("growing", blocks_left.any())
     to_boundary = m.constant(shape.burst, length_bits)
     if burst_bits:
         to_boundary = to_boundary - next_beat[0:burst_bits].zext(length_bits)
     enough = m.named("enough", remaining >= to_boundary.zext(32))
-    length = m.named("length", mux(enough, to_boundary, remaining[0:length_bits]))
-    plan = m.named("plan", requesting & (enough | ~growing) & (~planned | issue))
-    last_plan = plan & ~growing & (remaining <= to_boundary.zext(32))
-    grown = remaining + mux(growing, block_beats, 0).zext(32) - mux(plan, length, 0).zext(32)
-    remaining.next(mux(start, beats, grown))
-    blocks_left.next(mux(start, blocks, mux(cancel, 0, blocks_left - growing.zext(32))))
-    requesting.next(start | (requesting & ~last_plan & ~cancel))
+    plan = m.named("plan", measured & ~planned)
+    measured.next(~cancel & mux(measured, planned, requesting & (enough | ~growing)))
+    length = m.register("length", mux(enough, to_boundary, remaining[0:length_bits]), enable=~measured, reset=0)
+    last = m.register("last_of_request", ~growing & (remaining <= to_boundary.zext(32)), enable=~measured, reset=0)
+    planned_now = mux(plan, length, 0)
+    change = mux(growing, block_beats, 0).zext(BLOCK_BEATS_BITS + 1) - planned_now.zext(BLOCK_BEATS_BITS + 1)
+    remaining.next(mux(start, beats, remaining + change.sext(32)))
+    blocks_left.next(mux(start, blocks, blocks_left - 1), enable=start | growing)
+    growing.next(mux(start, blocks.any(), growing & ~cancel & (blocks_left != 1)))
+    requesting.next(start | (requesting & ~(plan & last) & ~cancel))
     planned.next((plan | (planned & ~issue)) & ~cancel)
-    next_beat.next(mux(start, address, next_beat + mux(plan, length, 0).zext(beat_bits)))
+    next_beat.next(mux(start, address, next_beat + planned_now.zext(beat_bits)))
     planned_beat = m.register("planned_beat", next_beat, enable=plan, reset=0)
     planned_length = m.register("planned_length", length, enable=plan, reset=0)
 
-    # Issuing: `room` counts the beats that fit beside those asked for and those buffered.
-    expected, stale = m.state("expected", count_bits, reset=0), m.state("stale", count_bits, reset=0)
+    # Issuing: `room` counts the beats that fit beside those awaited and those buffered. What a cancelled request still
+    # awaits is stale: it comes first and goes nowhere, and nothing is asked for until it has come.
+    awaited, stale = m.state("awaited", count_bits, reset=0), m.state("stale", 1, reset=0)
     room = m.state("room", count_bits, reset=shape.window)
     ar_valid = m.state("ar_valid", 1, reset=0)
-    fits = m.named("fits", room >= planned_length.zext(count_bits))
-    issue.assign(planned & fits & ~stale.any() & ~cancel & (~ar_valid | ar_ready))
+    # Room only grows until the next issue, so that this may be a cycle late.
+    fits = m.register("fits", planned & (room >= planned_length.zext(count_bits)) & ~issue, reset=0)
+    issue.assign(planned & fits & ~stale & ~cancel & (~ar_valid | ar_ready))
     ar_valid.next(issue | (ar_valid & ~ar_ready))
     ar_beat = m.register("ar_beat", planned_beat, enable=issue, reset=0)
     ar_length = m.register("ar_length", planned_length, enable=issue, reset=0)
     read_address_channel(m, "", ar_valid, ar_beat, ar_length, shape.beat)
 
-    # Receiving. Beats of a cancelled request come first and go nowhere; nothing is asked for until they have.
-    fresh = m.named("fresh", r_valid & expected.any())
-    discard = m.named("discard", r_valid & stale.any())
+    waiting = m.named("waiting", awaited.any())
+    arrived = m.named("arrived", r_valid & waiting)
+    fresh = m.named("fresh", arrived & ~stale)
     asked = mux(issue, planned_length, 0).zext(count_bits)
-    after = m.named("after", expected + asked - fresh.zext(count_bits))
-    expected.next(mux(cancel, 0, after))
-    stale.next(stale - discard.zext(count_bits) + mux(cancel, after, 0))
+    awaited.next(awaited + asked - arrived.zext(count_bits))
+    stale.next(cancel | (stale & waiting))
     m.output("rready", m.constant(1, 1))
 
-    final = m.named("final", ~requesting & ~planned & (expected == 1))
+    final = m.named("final", ~requesting & ~planned & (awaited == 1))
     burst_start, fault_address = _return_walk(m, start, address, fresh, r_last, r_resp, final, burst_bits)
-    stuck = watchdog(m, ar_valid | expected.any() | stale.any(), (ar_valid & ar_ready) | r_valid, timeout)
+    stuck = watchdog(m, waiting, (ar_valid & ar_ready) | r_valid, timeout)
     m.output("stuck", stuck)
     m.output("fault_address", concat(mux(stuck, burst_start, fault_address), m.constant(0, offset)))
-    m.output("idle", ~(requesting | planned | expected.any() | stale.any()))
+    m.output("idle", ~(requesting | planned | waiting))
 
     if not shape.buffered:
         room.next(mux(cancel, shape.window, room - asked + fresh.zext(count_bits)))

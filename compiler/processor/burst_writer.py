@@ -9,11 +9,12 @@ from elastix.compiler.processor.watchdog import watchdog
 
 
 class State(IntEnum):
-    """IDLE: takes a request. PLAN: cuts off a burst. SEND: its address and data go out."""
+    """IDLE: takes a request. MEASURE, CUT: a burst is cut off it. SEND: its address and data go out."""
 
     IDLE = 0
-    PLAN = 1
-    SEND = 2
+    MEASURE = 1
+    CUT = 2
+    SEND = 3
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def burst_writer(shape: WriterShape) -> Module:
     b_valid, b_resp = m.input("bvalid"), m.input("bresp", 2)
 
     state = m.state("state", 2, reset=State.IDLE)
-    idle, planning, sending = (m.named(f"in_{which.name.lower()}", state == which) for which in State)
+    idle, measuring, cutting, sending = (m.named(f"in_{which.name.lower()}", state == which) for which in State)
     taken = m.named("taken", idle & request & ~cancel)
     left, here = m.state("left", length_bits, reset=0), m.state("next_beat", beat_bits, reset=0)
     boundary = BOUNDARY_BYTES * 8 // shape.beat
@@ -56,10 +57,10 @@ def burst_writer(shape: WriterShape) -> Module:
     to_boundary = m.constant(boundary, page_bits + 1) - here[0:page_bits].zext(page_bits + 1)
     wide = max(length_bits, page_bits + 1)
     crossing = m.named("crossing", left.zext(wide) > to_boundary.zext(wide))
-    piece = m.named("piece", mux(crossing, to_boundary.zext(wide), left.zext(wide))[0:length_bits])
+    piece = m.register("piece", mux(crossing, to_boundary.zext(wide), left.zext(wide))[0:length_bits], reset=0)
 
     may_begin = m.wire("may_begin", 1)
-    begin = m.named("begin", planning & may_begin & ~cancel)
+    begin = m.named("begin", cutting & may_begin & ~cancel)
     left.next(mux(taken, beats, left - piece), enable=taken | begin)
     here.next(mux(taken, beat_address, here + piece.zext(beat_bits)), enable=taken | begin)
 
@@ -77,9 +78,10 @@ def burst_writer(shape: WriterShape) -> Module:
     quiet.next(~sent & ~idle & (quiet | (cancel & sending)))
     strobe = m.state("strobe", 1, reset=0)
     strobe.next(begin, enable=begin | (take & (quiet | cancel)))
-    following = mux(taken, int(State.PLAN), mux(begin, int(State.SEND), state))
-    following = mux(planning & cancel, int(State.IDLE), following)
-    after = mux(left.any() & ~quiet & ~cancel, m.constant(State.PLAN, 2), int(State.IDLE))
+    following = mux(taken, int(State.MEASURE), mux(begin, int(State.SEND), state))
+    following = mux(measuring, int(State.CUT), following)
+    following = mux((measuring | cutting) & cancel, int(State.IDLE), following)
+    after = mux(left.any() & ~quiet & ~cancel, m.constant(State.MEASURE, 2), int(State.IDLE))
     state.next(mux(sent, after, following))
 
     start_beat = m.register("aw_beat", here, enable=begin, reset=0)

@@ -37,12 +37,14 @@ def result_writer(p: ProcessorParameters) -> Module:
     number, left = m.state("window_number", 32, reset=0), m.state("blocks_left", 32, reset=0)
     window_done = m.wire("window_done", 1)
     size = m.named("window_size", mux(left >= window, m.constant(window, bits + 1), left[0 : bits + 1]))
-    number.next(mux(start, 0, number + 1), enable=start | window_done)
+    following_number = m.state("following_number", 32, reset=0)
+    number.next(mux(start, 0, following_number), enable=start | window_done)
+    following_number.next(mux(start, 1, following_number + 1), enable=start | window_done)
     left.next(mux(start, row_blocks, left - size.zext(32)), enable=start | window_done)
 
     # A cancelled run's last word may still wait to be taken: nothing is written over it.
     ending = m.wire("ending", 1)
-    result = _gather(m, p, number, bits, running & ~ending)
+    result = _gather(m, p, (number, following_number), bits, running & ~ending)
     memory = Memory(m, "window", (1 << p.lane_bits) * 2 * window, p.beat)
     memory.write(concat(result.lane, result.block[0 : bits + 1]), result.data, result.taken)
 
@@ -106,7 +108,7 @@ class _Result:
     data: Signal
 
 
-def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, taking: Signal) -> _Result:
+def _gather(m: Module, p: ProcessorParameters, windows: tuple[Signal, Signal], bits: int, taking: Signal) -> _Result:
     """One channel a cycle, round robin among those whose result belongs to this window or the next."""
     extra = p.channels.bit_length()
     valid, block, lane, last = list[Signal](), list[Signal](), list[Signal](), list[Signal]()
@@ -118,7 +120,9 @@ def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, taking
         last.append(m.input(f"y_last_{c}"))
         own = m.input(f"y_block_{c}", 32).zext(32 + extra)
         block.append(m.named(f"block_{c}", own * p.channels + c) if p.channels > 1 else own)
-        eligible.append(m.named(f"eligible_{c}", valid[c] & taking & _near(block[c][bits : 32 + extra], number)))
+        window = block[c][bits : 32 + extra].zext(32 + extra)
+        near = concat(*(window == number.zext(32 + extra) for number in windows)).any()
+        eligible.append(m.named(f"eligible_{c}", valid[c] & taking & near))
     if p.channels == 1:
         m.output("y_ready_0", eligible[0])
         return _Result(eligible[0], block[0], lane[0], last[0], data[0])
@@ -134,10 +138,3 @@ def _gather(m: Module, p: ProcessorParameters, number: Signal, bits: int, taking
     for c in range(p.channels):
         m.output(f"y_ready_{c}", eligible[c] & (chosen == c))
     return _Result(taken, select(chosen, block), select(chosen, lane), select(chosen, last), select(chosen, data))
-
-
-def _near(window: Signal, number: Signal) -> Signal:
-    """Whether a row block's window is the present one or the next."""
-    width = max(window.width, number.width)
-    window, number = window.zext(width), number.zext(width)
-    return (window == number) | (window == number + 1)
