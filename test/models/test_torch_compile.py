@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +123,18 @@ def test_a_hugging_face_forward(backend: Backend) -> None:
     model, ids = small_llama(), torch.tensor([[3, 4, 5, 6, 7]])
     eager = model(input_ids=ids).logits
     assert_rounded(compiled(model, backend, bits=8)(input_ids=ids).logits, eager, most=0.02)
+    assert (len(backend.graphs), backend.programs) == (1, 1)
+
+
+@pytest.mark.slow
+def test_smollm2_forward(backend: Backend, smollm2_file: Path) -> None:
+    path = smollm2_file
+    model = AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name, dtype=torch.float32).eval()
+    ids = torch.tensor([[504, 3575, 282, 4649]])
+    eager = model(input_ids=ids, use_cache=False).logits
+    found = compiled(model, backend, bits=8)(input_ids=ids, use_cache=False).logits
+    assert_rounded(found, eager, most=0.05)
+    assert found.argmax(-1).tolist() == eager.argmax(-1).tolist()
     assert (len(backend.graphs), backend.programs) == (1, 1)
 
 
