@@ -4,7 +4,7 @@ from typing import Final
 
 from elastix.compiler.ir import RefusedOp, compiler_pass, shape_of
 from elastix.compiler.ir.core import ModuleOp, OpResult, OpView, StringAttr
-from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.processor.parameters import COLUMNS, ProcessorParameters
 from elastix.compiler.step_function import processor_of, step_function
 from elastix.dialects.elx import EmbeddingOp, LinearOp, QuantizedEmbeddingOp, QuantizedLinearOp, QuantizeOp
 
@@ -12,7 +12,6 @@ SIDE: Final = "elx.side"
 REASON: Final = "elx.reason"
 PROCESSOR: Final = "processor"
 HOST: Final = "host"
-_COLUMNS_OF_A_TILE = 32
 
 
 @compiler_pass
@@ -56,7 +55,7 @@ def _decide_linear(op: QuantizedLinearOp, processor: ProcessorParameters) -> tup
             do="choose one width for both",
         )
     columns = shape_of(op.weight)[1]
-    tiles = -(-columns // _COLUMNS_OF_A_TILE)
+    tiles = -(-columns // COLUMNS)
     if tiles > processor.max_tiles:
         return HOST, f"{columns} columns are {tiles} tiles, more than the processor's {processor.max_tiles}"
     return PROCESSOR, f"{op.format}, {tiles} tiles of the processor's {processor.max_tiles}"
