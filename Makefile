@@ -70,7 +70,7 @@ demo: setup $(DEMO_INSTALLED)
 	@echo 'The processor, its weights, its program and its host code are in $(DEMO_OUT): look at $(DEMO_OUT)/rtl'
 
 # Fast checks first, so that a mistake shows early; test/conftest.py puts the classes of tests in that order too.
-test: setup lint types docs lit
+test: setup $(DEMO_INSTALLED) lint types docs lit
 	$(BIN)/python -m pytest
 
 lint: setup

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.manifest import FILE_NAME
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -20,12 +21,17 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def new_folder(out: Path, *, overwrite: bool = False) -> Generator[Path, None, None]:
     """A folder to fill, beside `out`, that becomes `out` when the block ends well and vanishes when it does not.
 
-    Raises ElastixError when `out` exists (unless `overwrite`), its parent does not, or the disk fills up. A polite kill
+    overwrite: a folder of an earlier compilation may be there, and stays until the new one is whole.
+    Raises ElastixError when `out` exists (else), its parent does not, or the disk fills up. A polite kill
     (SIGTERM) counts as an interrupt.
     """
     if out.exists() and not overwrite:
         raise ElastixError(
             f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite"
+        )
+    if out.exists() and not (out / FILE_NAME).is_file():
+        raise ElastixError(
+            f"{out} was not made by `elastix compile`", wanted=f"a folder with {FILE_NAME}", do="give another -o"
         )
     if not out.resolve().parent.is_dir():
         raise ElastixError(
@@ -37,10 +43,12 @@ def new_folder(out: Path, *, overwrite: bool = False) -> Generator[Path, None, N
         staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.resolve().parent))
         staging.chmod(0o755)
         yield staging
+        before = staging.with_suffix(".before")
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(before)
         staging.rename(out)
         staging = None
+        shutil.rmtree(before, ignore_errors=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ElastixError(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from elastix.compiler import levels, tokenizer
 from elastix.compiler.describe import describe
-from elastix.compiler.errors import ElastixError
+from elastix.compiler.errors import CannotCompile, ElastixError
 from elastix.compiler.host_program import HostProgram, llvm_module, write_host_files
 from elastix.compiler.image import ImageLayout, WrittenImage, write_image
 from elastix.compiler.importer.files import import_file
@@ -71,10 +71,11 @@ def run_stage(module: ModuleOp, passes: list[Pass]) -> None:
     try:
         run_passes(module, passes)
     except PassFailed as failure:
-        if isinstance(failure.__cause__, ElastixError) and not failure.diagnostics:
+        cause = failure.__cause__
+        if isinstance(cause, CannotCompile) or (isinstance(cause, ElastixError) and not failure.diagnostics):
             if failure.reproducer is not None:
                 failure.reproducer.unlink(missing_ok=True)
-            raise failure.__cause__ from None
+            raise cause from None
         raise
 
 

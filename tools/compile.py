@@ -21,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
         "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
     )
     result.add_argument(
-        "--max-context", type=int, default=512, metavar="T", help="tokens that the cache holds (default 512)"
+        "--max-context",
+        type=int,
+        metavar="T",
+        help="length of the cache (default 512, or the model's own)",
     )
     result.add_argument(
         "--beat",
@@ -48,7 +51,7 @@ def command(argv: list[str]) -> int:
     from elastix.compiler.pipeline import compile_model
 
     options = CompileOptions(
-        bits=arguments.bits or 8,
+        bits=8 if arguments.bits is None else arguments.bits,
         plan=arguments.precision,
         activation_bits=arguments.activation_bits,
         max_context=arguments.max_context,

@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +114,17 @@ def test_a_changed_file_is_refused(tiny: Path, tmp_path: Path, capsys: pytest.Ca
     (folder / "program.bin").write_bytes(data)
     assert main(["run", str(folder), "--ids", "1"]) == 1
     assert "program.bin has SHA-256" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_compile_leaves_nothing(tiny_model: Path, tmp_path: Path, kill: signal.Signals) -> None:
+    command = [sys.executable, "-m", "elastix.tools.cli", "compile", str(tiny_model), "-o", str(tmp_path / "out")]
+    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while worker.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.01)
+    assert [path.name.endswith(".partial") for path in tmp_path.iterdir()] == [True]
+    worker.send_signal(kill)
+    _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 130
+    assert said.decode().splitlines()[-1] == "interrupted; no output was left behind"
+    assert list(tmp_path.iterdir()) == []

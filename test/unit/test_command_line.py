@@ -52,12 +52,36 @@ def test_an_output_folder_that_exists(tmp_path: Path, capsys: Said) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "wanted"),
-    [("--bits", 9, "1 to 8"), ("--activation-bits", 7, "8 to 12"), ("--beat", 100, "64, 128, 256 or 512")],
+    ("option", "value", "said"),
+    [
+        ("--bits", 9, "weights of 9 bits; wanted: 1 to 8 bits"),
+        ("--bits", 0, "weights of 0 bits; wanted: 1 to 8 bits"),
+        ("--activation-bits", 7, "activation_bits = 7; wanted: 8 ... 12"),
+        ("--beat", 100, "beat of 100 bits; wanted: 64, 128, 256 or 512"),
+        ("--max-context", 0, "--max-context 0; wanted: at least one token"),
+    ],
 )
-def test_an_option_out_of_range(tmp_path: Path, capsys: Said, option: str, value: int, wanted: str) -> None:
-    message = refused(capsys, "compile", tmp_path, "-o", tmp_path / "out", option, value)
-    assert message == f"{option} {value}; wanted: {wanted}"
+def test_an_option_out_of_range(tmp_path: Path, capsys: Said, option: str, value: int, said: str) -> None:
+    assert refused(capsys, "compile", tmp_path, "-o", tmp_path / "out", option, value) == said
+
+
+def test_overwriting_what_the_compiler_did_not_make(tmp_path: Path, capsys: Said) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    message = refused(capsys, "compile", tmp_path, "-o", tmp_path / "thesis", "--overwrite", "--json")
+    assert "was not made by `elastix compile`; wanted: a folder with manifest.json" in message
+    assert (tmp_path / "thesis" / "thesis.tex").exists()
+
+
+def test_overwriting_keeps_the_old_folder_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for text in ("first", "second"):
+        with new_folder(out, overwrite=True) as folder:
+            (folder / "manifest.json").write_text(text)
+    with pytest.raises(ElastixError, match="no such layer"), new_folder(out, overwrite=True):
+        raise ElastixError("no such layer")
+    assert (out / "manifest.json").read_text() == "second"
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_running_what_was_not_compiled(tmp_path: Path, capsys: Said) -> None:
