@@ -27,6 +27,16 @@ int run_emulator(void* self, uint8_t* memory, uint64_t size, uint64_t descriptor
     return 1;
 }
 
+void spoil(std::vector<uint8_t>& codes, int bits, Fault fault) {
+    if (fault == Fault::column) codes[0] = 0;
+    if (fault != Fault::planes) return;
+    for (uint8_t& code : codes) {
+        int reversed = 0;
+        for (int p = 0; p < bits; ++p) reversed |= (code >> p & 1) << (bits - 1 - p);
+        code = static_cast<uint8_t>(reversed);
+    }
+}
+
 // The tokens' activation images, in the forms that the kernels want.
 class TokenBatch {
   public:
@@ -77,7 +87,7 @@ class TokenBatch {
 
 }  // namespace
 
-DecodedLayer::DecodedLayer(const uint8_t* memory, const Layer& layer)
+DecodedLayer::DecodedLayer(const uint8_t* memory, const Layer& layer, Fault fault)
     : tiles(layer.tiles),
       group_tiles(layer.group_tiles),
       groups(layer.groups()),
@@ -103,6 +113,7 @@ DecodedLayer::DecodedLayer(const uint8_t* memory, const Layer& layer)
                 if (zeros.size() != 0) zeros.data()[at] = found.zero;
             }
             layer.codes(slice, q.data());
+            if (fault != Fault::none) spoil(q, layer.bits, fault);
             uint8_t* to = codes.data() + index * panel_bytes + 4 * r;
             for (int quad = 0; quad < kQuads * tiles; ++quad)
                 for (int j = 0; j < 4; ++j)
@@ -135,7 +146,7 @@ const DecodedLayer* Emulator::decode(const uint8_t* memory, const Layer& layer, 
     std::unique_ptr<DecodedLayer>& entry = decoded_[key];
     if (entry == nullptr) {
         problem = check_segments(memory, layer);
-        if (problem.empty()) entry = std::make_unique<DecodedLayer>(memory, layer);
+        if (problem.empty()) entry = std::make_unique<DecodedLayer>(memory, layer, fault_);
     }
     return entry.get();
 }

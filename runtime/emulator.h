@@ -13,9 +13,13 @@
 
 namespace elastix {
 
+// Mistakes that a test can have the emulator make, to see that a comparison notices: planes taken in the reverse order, or
+// the first column's codes as 0.
+enum class Fault { none, planes, column };
+
 // A layer's stream, checked and decoded once, in panels of 16 rows.
 struct DecodedLayer {
-    DecodedLayer(const uint8_t* memory, const Layer& layer);
+    DecodedLayer(const uint8_t* memory, const Layer& layer, Fault fault);
     Panel panel(int64_t index) const;
 
     int tiles, group_tiles, groups, packing, zero;
@@ -32,6 +36,11 @@ class Emulator {
     std::string run(uint8_t* memory, uint64_t size, uint64_t descriptor);
     // Forget what was decoded: the weights in memory have changed. (A segment whose CRC beat changed is noticed without.)
     void invalidate() { decoded_.clear(); }
+    // For tests: decode wrongly from now on.
+    void plant(Fault fault) {
+        fault_ = fault;
+        invalidate();
+    }
     bool overflow() const { return overflow_; }  // sticky (C6)
     const char* kernel() const { return dot_kernel_name(kernel_); }
     const elastix_engine& engine() const { return engine_; }
@@ -48,6 +57,7 @@ class Emulator {
     elastix_engine engine_;
     std::map<Key, std::unique_ptr<DecodedLayer>> decoded_;
     std::atomic<bool> overflow_{false};
+    Fault fault_ = Fault::none;
 };
 
 }  // namespace elastix

@@ -96,6 +96,12 @@ void run_engine(uint64_t engine, Bytes memory, uint64_t descriptor) {
     if (failed != 0) throw std::runtime_error(*message ? message : "the engine gave no reason");
 }
 
+void plant_fault(elastix::Emulator& self, const std::string& kind) {
+    using elastix::Fault;
+    if (kind != "none" && kind != "planes" && kind != "column") throw nb::value_error("wanted none, planes or column");
+    self.plant(kind == "planes" ? Fault::planes : kind == "column" ? Fault::column : Fault::none);
+}
+
 void bind_engines(nb::module_& module) {
     nb::class_<elastix::Emulator>(module, "Emulator", "The emulator as an engine of its own.")
         .def(
@@ -109,7 +115,9 @@ void bind_engines(nb::module_& module) {
             "Address of its struct elastix_engine.")
         .def_prop_ro("overflow", &elastix::Emulator::overflow, "Whether a result saturated (C6) since it was made.")
         .def_prop_ro("kernel", &elastix::Emulator::kernel, "Vector instructions in use: generic, avx2 or avx512.")
-        .def("invalidate", &elastix::Emulator::invalidate, "Forget the decoded weights: memory has changed.");
+        .def("invalidate", &elastix::Emulator::invalidate, "Forget the decoded weights: memory has changed.")
+        .def("plant_fault", plant_fault, "kind"_a,
+             "For tests: decode the bit planes in reverse from now on (`planes`), take the first column's codes as 0\n(`column`), or make no mistake (`none`).");
 
     static PyType_Slot slots[] = {{Py_tp_traverse, reinterpret_cast<void*>(PythonEngine::traverse)},
                                   {Py_tp_clear, reinterpret_cast<void*>(PythonEngine::clear)},

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from launches import DESCRIPTOR, Launch, launches
+from launches import DESCRIPTOR, Launch, Processor, build, launches, random_rows
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers import oracle
+from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.pack import activation_images
 from elastix.compiler.processor.parameters import ProcessorParameters
-from elastix.runtime.device import Device, emulator, run
+from elastix.runtime.device import Device, Engine, emulator, run
 
 
 def parameters(launch: Launch) -> ProcessorParameters:
@@ -18,13 +19,34 @@ def parameters(launch: Launch) -> ProcessorParameters:
     return ProcessorParameters(beat=p.beat, activation_bits=p.activation_bits, lanes=p.lanes, channels=p.channels)
 
 
+def assert_the_oracles_memory(launch: Launch, engine: Engine) -> None:
+    """The engine leaves what the oracle leaves, in every byte of the memory."""
+    of_oracle, of_engine = launch.memory.copy(), launch.memory.copy()
+    oracle.run(of_oracle, DESCRIPTOR, launch.processor)
+    run(engine, of_engine, DESCRIPTOR)
+    np.testing.assert_array_equal(of_engine, of_oracle)
+
+
 @settings(max_examples=150, deadline=None)
 @given(launches())
 def test_every_bit_of_the_memory_is_the_same(launch: Launch) -> None:
-    of_oracle, of_emulator = launch.memory.copy(), launch.memory.copy()
-    oracle.run(of_oracle, DESCRIPTOR, launch.processor)
-    run(emulator(parameters(launch)), of_emulator, DESCRIPTOR)
-    np.testing.assert_array_equal(of_emulator, of_oracle)
+    assert_the_oracles_memory(launch, emulator(parameters(launch)))
+
+
+@pytest.mark.parametrize("fault", ["planes", "column"])
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_a_mistake_in_the_emulator_shows(bits: int, fault: str) -> None:
+    rng = np.random.default_rng(bits)
+    rows = random_rows(Format(bits, 64, "s6", "half_step"), 20, 100, rng)
+    x = rng.integers(-1023, 1024, (2, 100)).astype(np.int16)
+    launch = build(Processor(64, 11, 4, 2), rows, x, np.zeros(2, np.int32))
+    engine = emulator(parameters(launch))
+    assert_the_oracles_memory(launch, engine)
+    engine.plant_fault(fault)
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        assert_the_oracles_memory(launch, engine)
+    engine.plant_fault("none")
+    assert_the_oracles_memory(launch, engine)
 
 
 @settings(max_examples=40, deadline=None)

@@ -56,6 +56,17 @@ def test_equals_the_oracle(
     assert engine.launches == -(-tokens // processor.lanes)
 
 
+@pytest.mark.parametrize("fault", ["planes", "column"])
+def test_a_mistake_in_the_emulator_shows(fault: str) -> None:
+    layer = small_layer()
+    x = np.random.default_rng(0).standard_normal((3, 70)).astype(np.float32)
+    engine = CheckedEngine(SMALL, layer.device.emulator, of_oracle(SMALL))
+    layer.run(x, engine)
+    layer.device.emulator.plant_fault(fault)
+    with pytest.raises(ElastixError, match="wanted: equal bits"):
+        layer.run(x, engine)
+
+
 def test_is_the_product_of_real_numbers() -> None:
     """Against float64 from the format's definition alone: a mistake that oracle and emulator share would show."""
     generator = np.random.default_rng(3)
