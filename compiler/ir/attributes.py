@@ -1,6 +1,6 @@
 """MLIR attributes to Python values and back, by the Python type that an op's field is annotated with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,18 +46,6 @@ def _is_f32(attribute: Attribute) -> bool:
     return isinstance(attribute, FloatAttr) and isinstance(attribute.type, F32Type)
 
 
-def _are_strings(attribute: Attribute) -> bool:
-    return isinstance(attribute, ArrayAttr) and all(isinstance(each, StringAttr) for each in attribute)
-
-
-def _strings(attribute: ArrayAttr) -> tuple[str, ...]:
-    return tuple(StringAttr(each).value for each in attribute)
-
-
-def _array_of_strings(values: Sequence[str]) -> ArrayAttr:
-    return ArrayAttr.get([StringAttr.get(each) for each in values])
-
-
 def _i64(value: int) -> IntegerAttr:
     return IntegerAttr.get(IntegerType.get_signless(64), value)
 
@@ -71,7 +59,6 @@ _CODECS: dict[Any, Codec] = {
     Type: Codec("a type", _is(TypeAttr), TypeAttr.get, lambda a: a.value),
     ArrayAttr: Codec("an array", _is(ArrayAttr), lambda v: v, lambda a: a),
     tuple[int, ...]: Codec("array<i64: …>", _is(DenseI64ArrayAttr), DenseI64ArrayAttr.get, tuple),
-    tuple[str, ...]: Codec("an array of strings", _are_strings, _array_of_strings, _strings),
 }
 
 

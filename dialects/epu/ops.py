@@ -62,8 +62,7 @@ class ProgramOp(Op, dialect=Epu, name="program", traits=(NoTerminatorTrait, Isol
 class LinearOp(Op, dialect=Epu, name="linear", pure=False):
     """One descriptor: rows × columns weights times the activations of `tokens` tokens; addresses are in bytes.
 
-    weight: its name in the model; weights, channel_stride: its segments; x, y: activation images and results;
-    sources: names or places of the ops in the model that this instruction carries out.
+    weight: its name in the model; weights, channel_stride: its segments; x, y: activation images and results.
     """
 
     sym_name: str
@@ -76,7 +75,6 @@ class LinearOp(Op, dialect=Epu, name="linear", pure=False):
     channel_stride: int
     x: int
     y: int
-    sources: tuple[str, ...]
 
     def wrong(self) -> Iterator[str]:
         yield from wrong_format(self)

@@ -13,7 +13,6 @@ from elastix.compiler.addresses import (
 )
 from elastix.compiler.image import lay_out
 from elastix.compiler.ir import Symbol, build_at, compiler_pass, integer
-from elastix.compiler.ir import place as file_place
 from elastix.compiler.ir.core import Block, InsertionPoint, IntegerAttr, ModuleOp, OpResult, OpView
 from elastix.compiler.program import DESCRIPTOR_BYTES, set_memory_map
 from elastix.compiler.step_function import processor_of, step_function
@@ -73,8 +72,7 @@ def _note(op: OpView, name: str, address: int) -> None:
 
 
 def _emit(instruction: Instruction, weights: int, x: int, y: int) -> None:
-    op, geometry = instruction.op, instruction.geometry
-    file, line, _ = file_place(op.location)
+    geometry = instruction.geometry
     epu.LinearOp(
         sym_name=instruction.name,
         weight=instruction.weight,
@@ -86,5 +84,4 @@ def _emit(instruction: Instruction, weights: int, x: int, y: int) -> None:
         channel_stride=geometry.channel_stride,
         x=x,
         y=y,
-        sources=(f"{op.operation.name} {file}:{line}" if line else op.operation.name,),
     )

@@ -83,7 +83,7 @@ func.func @name() {
 
 func.func @format() {
   // expected-error@+1 {{'epu.linear' op format has weights of 9 bits, wanted 1 to 8 bits}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<9, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<9, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -92,7 +92,7 @@ func.func @format() {
 
 func.func @rows() {
   // expected-error@+1 {{'epu.linear' op rows is 0, wanted 1 or more}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 0 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 0 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -101,7 +101,7 @@ func.func @rows() {
 
 func.func @columns() {
   // expected-error@+1 {{'epu.linear' op columns is 0, wanted 1 or more}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 0 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 0 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -110,7 +110,7 @@ func.func @columns() {
 
 func.func @tokens() {
   // expected-error@+1 {{'epu.linear' op tokens is 0, wanted 1 or more}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 0 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 0 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -119,7 +119,7 @@ func.func @tokens() {
 
 func.func @weights() {
   // expected-error@+1 {{'epu.linear' op weights is 64, wanted a multiple of 4096}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 64 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 64 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -128,7 +128,7 @@ func.func @weights() {
 
 func.func @channel_stride() {
   // expected-error@+1 {{'epu.linear' op channel_stride is -4096, wanted a multiple of 4096}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = -4096 : i64, x = 64 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = -4096 : i64, x = 64 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -137,7 +137,7 @@ func.func @channel_stride() {
 
 func.func @x() {
   // expected-error@+1 {{'epu.linear' op x is 2, wanted a multiple of 64}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 2 : i64, y = 64 : i64, sources = ["q"]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 2 : i64, y = 64 : i64}
       : () -> ()
   return
 }
@@ -146,16 +146,7 @@ func.func @x() {
 
 func.func @y() {
   // expected-error@+1 {{'epu.linear' op y is 2, wanted a multiple of 64}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 2 : i64, sources = ["q"]}
-      : () -> ()
-  return
-}
-
-// -----
-
-func.func @sources() {
-  // expected-error@+1 {{'epu.linear' op sources is [1], wanted an array of strings}}
-  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 64 : i64, sources = [1]}
+  "epu.linear"() {sym_name = "l", weight = "w", format = #elx.format<8, 64, "s8", "symmetric">, rows = 64 : i64, columns = 64 : i64, tokens = 1 : i64, weights = 4096 : i64, channel_stride = 4096 : i64, x = 64 : i64, y = 2 : i64}
       : () -> ()
   return
 }

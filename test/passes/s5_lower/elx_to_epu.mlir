@@ -4,7 +4,7 @@
 
 // It fires: one instruction a layer, a tied embedding sharing its layer's; what runs at one time has its own scratch.
 // CHECK-LABEL: "epu.program"() ({
-// CHECK-NEXT: "epu.linear"() {channel_stride = 4096 : i64, columns = 64 : i64, {{.*}}rows = 40 : i64, sources = ["elx.quantized_linear {{.*}}:{{[0-9]+}}"], sym_name = "table", tokens = 3 : i64, weight = "table", weights = 0 : i64, x = 16448 : i64, y = 17024 : i64}
+// CHECK-NEXT: "epu.linear"() {channel_stride = 4096 : i64, columns = 64 : i64, {{.*}}rows = 40 : i64, sym_name = "table", tokens = 3 : i64, weight = "table", weights = 0 : i64, x = 16448 : i64, y = 17024 : i64}
 // CHECK-NEXT: "epu.linear"() {{.*}}rows = 41 : i64, {{.*}}sym_name = "up", tokens = 3 : i64, weight = "up.weight", weights = 4096 : i64, x = 16448 : i64, y = 17536 : i64}
 // CHECK-NEXT: "epu.linear"() {{.*}}sym_name = "up.1", tokens = 3 : i64, weight = "up.weight", weights = 4096 : i64, x = 16448 : i64, y = 17024 : i64}
 // CHECK: epu.memory = {patch = 16384 : i64, program_address = 12288 : i64, program_bytes = 192 : i64, scratch_address = 16384 : i64, size = 20480 : i64, weights_bytes = 12288 : i64}
