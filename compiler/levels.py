@@ -97,3 +97,8 @@ EPU: Final = Level("EPU", (*_FUNCTIONS, "elx.", "epu.", "arith.constant"), ("ten
 
 HOST: Final = Level("HOST", (*_FUNCTIONS, "host.", "epu.", "llvm."), ("!llvm.ptr", "i64", "i32"), nested=_OUTLINED)
 """Pointers and integers only; torch ops only in the nested module."""
+
+_LLVM_TYPES: Final = ("!llvm.", "i1", "i8", "i16", "i32", "i64", "f32", "f64", "vector<")
+
+LLVM: Final = Level("LLVM", ("llvm.", "epu."), _LLVM_TYPES)
+"""The host program as machine code is made of it, beside the program of the processor."""

@@ -32,14 +32,16 @@ from elastix.compiler.stages import Stages
 RTL_FOLDER: Final = "rtl"
 TOKENIZER_FOLDER: Final = "tokenizer"
 
-FLOW: Final[tuple[tuple[str, Level], ...]] = (
-    ("s1_clean", levels.TORCH),
-    ("s2_fuse", levels.ELX),
-    ("s3_precision", levels.ELX),
-    ("s4_partition", levels.ELX),
-    ("s5_lower", levels.HOST),
-)
-"""Stages up to where hardware and host part, and what must be legal after each."""
+LEGAL_AFTER: Final[dict[str, Level]] = {
+    "s1_clean": levels.TORCH,
+    "s2_fuse": levels.ELX,
+    "s3_precision": levels.ELX,
+    "s4_partition": levels.ELX,
+    "elx-to-epu": levels.EPU,
+    "s5_lower": levels.HOST,
+    "s7_host": levels.LLVM,
+}
+"""What is legal after a stage, or after a pass in the middle of one."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,16 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
     return [each.with_options(**chosen.get(each.name, {})) for each in stages_of_passes()[stage]]
 
 
-def run_stage(module: ModuleOp, passes: list[Pass]) -> None:
-    """Run passes; what the user did wrong is raised as it was said, without the name of the pass that noticed."""
+def run_stage(stage: str, module: ModuleOp, options: CompileOptions, *, folder: str = "") -> None:
+    """Run the passes of a stage over the module and check what they left.
+
+    What the user did wrong is raised as it was said, without the name of the pass that noticed.
+    """
     try:
-        run_passes(module, passes)
+        for each in passes_of(stage, options, folder=folder):
+            run_passes(module, [each])
+            if each.name in LEGAL_AFTER:
+                LEGAL_AFTER[each.name].check(module)
     except PassFailed as failure:
         cause = failure.__cause__
         if isinstance(cause, CannotCompile) or (isinstance(cause, ElastixError) and not failure.diagnostics):
@@ -77,15 +85,16 @@ def run_stage(module: ModuleOp, passes: list[Pass]) -> None:
                 failure.reproducer.unlink(missing_ok=True)
             raise cause from None
         raise
+    if stage in LEGAL_AFTER:
+        LEGAL_AFTER[stage].check(module)
 
 
 def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowered:
     """Run the stages up to host code and instructions over the module, in place."""
     module = imported.module
-    for stage, level in FLOW:
+    for stage in ("s1_clean", "s2_fuse", "s3_precision", "s4_partition", "s5_lower"):
         with stages.stage(stage):
-            run_stage(module, passes_of(stage, options))
-            level.check(module)
+            run_stage(stage, module, options)
     with module.context:
         return Lowered(imported, image_layout(module), assemble(module), describe(module))
 
@@ -105,9 +114,9 @@ def compile_model(
         lowered = lower(imported, options, stages)
         module = imported.module
         with stages.stage("s6_hardware"):
-            run_stage(module, passes_of("s6_hardware", options, folder=str(folder / RTL_FOLDER)))
+            run_stage("s6_hardware", module, options, folder=str(folder / RTL_FOLDER))
         with stages.stage("s7_host"):
-            run_stage(module, passes_of("s7_host", options))
+            run_stage("s7_host", module, options)
             write_host_files(module, lowered.manifest, folder / HOST_FOLDER)
         with stages.stage("weights", total=lowered.layout.weights) as advance:
             written = write_image(folder / WEIGHTS_FILE, lowered.layout, imported.store, progress=advance)
@@ -134,7 +143,7 @@ def compile_module(imported: Imported, options: CompileOptions, stages: Stages |
     stages = stages or Stages()
     lowered = lower(imported, options, stages)
     with stages.stage("s7_host"):
-        run_stage(imported.module, passes_of("s7_host", options))
+        run_stage("s7_host", imported.module, options)
         step = HostProgram(llvm_module(imported.module))
     with tempfile.TemporaryDirectory(prefix="elastix-") as folder, stages.stage("weights"):
         weights = Path(folder) / WEIGHTS_FILE
