@@ -34,8 +34,9 @@ _PORT: Final = re.compile(r"VL_(IN|OUT)(?:8|16|64|W|)\(&(\w+),(\d+),(\d+)(?:,\d+
 
 
 def flags_text() -> str:
-    """The flags of both compilers, to stand beside every figure."""
-    return f"verilator {' '.join(VERILATOR_FLAGS[:3])}; {_compiler()} {' '.join(COMPILER_FLAGS[:2])}"
+    """Every flag of both compilers but the defines, to stand beside every figure."""
+    once = f"{_compiler()} {' '.join(_ONCE_FLAGS)} for what runs once"
+    return f"verilator {' '.join(VERILATOR_FLAGS)}; {_compiler()} {' '.join(COMPILER_FLAGS)}; {once}"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """kHz of each engine (median, range over launches), seconds to build; ElastixError if their results differ."""
+    """kHz of each engine (median, range over launches), seconds to build; ElastixError if their results differ.
+
+    ratio_rtl_to_verilator: of the two launches of each turn, absent without Verilator.
+    """
     work = bits.layer(arguments, arguments.width)
     kinds: dict[str, type[ProcessorEngine]] = {"rtl": ArcEngine}
     if not arguments.no_verilator:
@@ -51,7 +54,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             engine.close()
     if len(set(results.values())) != 1:
         raise ElastixError("results or cycles of RTL in process and Verilator that differ", wanted="equal ones")
-    return {
+    figures: dict[str, Any] = {
         "layer": f"{arguments.rows}x{arguments.columns}, {arguments.width} bits",
         "processor": repr(bits.parameters(arguments)),
         "memory": arguments.memory,
@@ -62,3 +65,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "khz_median": {name: round(float(np.median(rate)), 1) for name, rate in rates.items()},
         "khz_range": {name: [round(min(rate), 1), round(max(rate), 1)] for name, rate in rates.items()},
     }
+    if "verilator" in rates:
+        ratios = np.divide(rates["rtl"], rates["verilator"]).round(3).tolist()
+        figures["ratio_rtl_to_verilator"] = {"median": float(np.median(ratios)), "each": ratios}
+    return figures
