@@ -32,8 +32,9 @@ def import_onnx(path: Path) -> Imported:
     Floating initializers become weight arguments under their own names; integer ones (shapes, axes) stay constants.
     Raises ElastixError if the file is missing or not ONNX, CannotCompile for an op that torch-mlir does not know.
     """
-    model = _fold_constants(_fix_shapes(_load(path)))
+    model = _infer(_fold_constants(_fix_shapes(_load(path))))
     graph = model.graph
+    _check_outputs(graph, path)
     weights = {i.name: numpy_helper.to_array(i) for i in graph.initializer if _is_floating(i)}
     kept = [i for i in graph.initializer if i.name not in weights]
     del graph.initializer[:]
@@ -74,18 +75,34 @@ def _load(path: Path) -> onnx.ModelProto:
 
 def _fix_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
-    for value in [*graph.input, *graph.output]:
+    for value in graph.input:
         for dimension in value.type.tensor_type.shape.dim:
             if not dimension.dim_value:
                 dimension.dim_value = 1
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
     graph.name = ENTRY
     del graph.value_info[:]
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    inferred = _infer(model)
     shapes = {value.name: _type(value)[0] for value in [*inferred.graph.value_info, *inferred.graph.input]}
     for node in inferred.graph.node:
         if node.op_type in ("Conv", "MaxPool", "AveragePool") and node.input[0] in shapes:
             _write_out_padding(node, shapes)
     return inferred
+
+
+def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
+    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+
+
+def _check_outputs(graph: onnx.GraphProto, path: Path) -> None:
+    """Raises CannotCompile for an output whose shape depends on values, naming the op that gives it."""
+    for value in graph.output:
+        kind = value.type.tensor_type
+        if not kind.HasField("shape") or not all(each.HasField("dim_value") for each in kind.shape.dim):
+            op = next((node.op_type for node in graph.node if value.name in node.output), "an output")
+            why = f"the shape of its result {value.name} depends on values; wanted: shapes that are known"
+            raise CannotCompile(f"onnx.{op}", where=path.name, why=why)
 
 
 def _write_out_padding(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -83,3 +83,13 @@ def test_an_op_that_torch_mlir_does_not_know_is_named(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets), str(tmp_path / "odd.onnx"))
     with pytest.raises(CannotCompile, match="Frobnicate"):
         import_file(tmp_path / "odd.onnx")
+
+
+def test_a_result_whose_shape_depends_on_values_is_refused(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    node = helper.make_node("NonZero", ["x"], ["y"])
+    inputs = [value("x", onnx.TensorProto.FLOAT, [4, 4])]
+    graph = helper.make_graph([node], "g", inputs, [value("y", onnx.TensorProto.INT64, [2, "n"])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "net.onnx")
+    with pytest.raises(CannotCompile, match=r"net\.onnx: cannot compile onnx\.NonZero: the shape of its result y"):
+        import_file(tmp_path / "net.onnx")
