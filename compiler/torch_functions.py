@@ -5,8 +5,17 @@ from dataclasses import replace
 from typing import Final
 
 from elastix.compiler.errors import CannotCompile
-from elastix.compiler.ir import Diagnostic, PassFailed, RefusedOp, run_passes
-from elastix.compiler.ir.core import ModuleOp, UnitAttr
+from elastix.compiler.importer.torch_values import set_operand
+from elastix.compiler.ir import Diagnostic, PassFailed, RefusedOp, build_at, run_passes
+from elastix.compiler.ir.core import (
+    DenseI32ArrayAttr,
+    InsertionPoint,
+    ModuleOp,
+    Operation,
+    OpView,
+    UnitAttr,
+    Value,
+)
 from elastix.compiler.step_function import all_ops
 
 _TO_LINALG: Final = (
@@ -54,9 +63,25 @@ def lower_torch_functions(functions: ModuleOp) -> None:
             if op.operation.name == "bufferization.to_tensor":
                 # True of every buffer that tm-tensor-bufferize makes, and without it one-shot-bufferize refuses.
                 op.attributes["restrict"] = UnitAttr.get()
+            if op.operation.name == "func.return":
+                _return_each_once(op)
         run_passes(functions, _TO_LLVM)
     except PassFailed as failure:
         raise _not_lowered(failure) from failure
+
+
+def _return_each_once(op: OpView) -> None:
+    """Copies a result that is returned twice: buffer-results-to-out-params crashes on one buffer for two results."""
+    seen: set[Value] = set()
+    for place, value in enumerate(list(op.operands)):
+        if value in seen:
+            with build_at(InsertionPoint(op), op.location):
+                sizes = DenseI32ArrayAttr.get([0, 1, 0])
+                copy = Operation.create(
+                    "bufferization.alloc_tensor", [value.type], [value], {"operandSegmentSizes": sizes}
+                )
+            set_operand(op, place, copy.results[0])
+        seen.add(value)
 
 
 class NotLowered(RefusedOp):

@@ -13,6 +13,7 @@ from elastix.passes.s2_fuse.fuse_residual import fuse_residual
 from elastix.passes.s2_fuse.fuse_rms_norm import fuse_rms_norm
 from elastix.passes.s2_fuse.fuse_rope import fuse_rope
 from elastix.passes.s2_fuse.fuse_transpose import fuse_transpose
+from elastix.passes.s2_fuse.merge_equal import merge_equal
 from elastix.passes.s2_fuse.split_linear import split_linear
 from elastix.passes.s2_fuse.torch_to_builtin_signature import torch_to_builtin_signature
 
@@ -31,5 +32,6 @@ PASSES: tuple[Pass, ...] = (
     fuse_reshape,  # after all that looks back through torch's reshapes
     fuse_transpose,  # merges the reshapes it makes with those before and after
     torch_to_builtin_signature,
+    merge_equal,  # after the casts between what they merge are gone
 )
 """In running order."""

@@ -17,7 +17,18 @@ from elastix.compiler.importer.torch_values import (
     vtensor,
     whole,
 )
-from elastix.compiler.ir import ModuleOp, Value, compiler_pass, pattern, rewrite_until_stable, shape_of, tensor
+from elastix.compiler.ir import (
+    Block,
+    InsertionPoint,
+    ModuleOp,
+    Value,
+    build_at,
+    compiler_pass,
+    pattern,
+    rewrite_until_stable,
+    shape_of,
+    tensor,
+)
 from elastix.dialects import elx
 from elastix.passes.s2_fuse.causal_masks import causal_mask
 from elastix.passes.s2_fuse.looking_back import SHAPES_ONLY, either_way, plain_sum, scaled
@@ -111,12 +122,19 @@ def _mask(value: Value, queries: tuple[int, ...], keys: tuple[int, ...]) -> _Mas
 
 
 def _added(condition: Value, sizes: tuple[int, ...]) -> Value | None:
-    """0 where a bool mask shows a key, the lowest number where it hides it."""
+    """0 where a bool mask shows a key, the lowest number where it hides it; made once for all who read the mask."""
     if element(condition) != "i1":
         return None
-    shown = torch.ConstantFloatOp(0.0).result
-    hidden = torch.ConstantFloatOp(_LOWEST).result
-    return torch.AtenWhereScalarOp(vtensor(sizes), condition, shown, hidden).result
+    for use in condition.uses:
+        made = use.owner
+        if isinstance(made, torch.AtenWhereScalarOp) and (number(made.self_), number(made.other)) == (0, _LOWEST):
+            return made.result
+    owner = condition.owner
+    place = InsertionPoint.at_block_begin(owner) if isinstance(owner, Block) else InsertionPoint.after(owner)
+    with build_at(place, condition.location):
+        shown = torch.ConstantFloatOp(0.0).result
+        hidden = torch.ConstantFloatOp(_LOWEST).result
+        return torch.AtenWhereScalarOp(vtensor(sizes), condition, shown, hidden).result
 
 
 def _attention(query: Value, key: Value, value: Value, mask: _Mask, scale: float, like: Value) -> Value | None:

@@ -106,6 +106,17 @@ def test_cnn(backend: Backend) -> None:
     assert (len(backend.graphs), backend.programs) == (1, 1)
 
 
+def test_masks_of_every_kind(backend: Backend) -> None:
+    model, ids = small_llama(), torch.tensor([[3, 4, 5, 6, 7]])
+    step = compiled(model, backend, bits=8)
+    padded = torch.tensor([[0, 1, 1, 1, 1]])
+    for how in ({"use_cache": False}, {"use_cache": False, "attention_mask": padded}, {"attention_mask": padded}):
+        eager = model(input_ids=ids, **how).logits
+        # What a padding token computes is nobody's business.
+        assert_rounded(step(input_ids=ids, **how).logits[:, 1:], eager[:, 1:], most=0.02)
+    assert (len(backend.graphs), backend.programs) == (3, 3)
+
+
 def test_a_break_makes_two_graphs(backend: Backend) -> None:
     first, second = nn.Linear(32, 64), nn.Linear(64, 8)
 
