@@ -1,18 +1,23 @@
 """What came out, in figures: for people (`report.md`) and scripts (`report.json`). All are counted, none measured."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from elastix.compiler.image import ImageLayout
 from elastix.compiler.manifest import Layer, Manifest
 
+Reasons = Mapping[tuple[str, str, str], int]
+"""How many ops of this name run on this side, for this reason."""
 
-def report(manifest: Manifest, layout: ImageLayout, folder: Path) -> dict[str, Any]:
+
+def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Reasons | None = None) -> dict[str, Any]:
     """Write both files into `folder`; returns the figures.
 
     bits_per_weight counts every byte of the weight stream (headers, padding, CRC). bytes_per_token: what the processor
     reads of it for one token. predicted_cycles: a token's weight beats, one a cycle and channel; launches cost more.
+    reasons: the table of what runs where, and why; left out of the report without them.
     """
     geometries = {place.name: place.geometry for place in layout.layers}
     streamed = [geometries[layer.weight] for layer in manifest.layers if layer.tokens]
@@ -26,14 +31,25 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path) -> dict[str, A
         "image_bytes": layout.bytes,
     }
     rows = [_row(layer, geometries[layer.weight].stream_bytes) for layer in manifest.layers]
-    head = ["| layer | shape | format | stream bytes | relative squared error |", "|---|---|---|---|---|"]
+    head = ["| layer | runs on | shape | format | stream bytes | relative squared error |", "|---|---|---|---|---|---|"]
     facts = [f"- {name.replace('_', ' ')}: {round(value, 3):,}" for name, value in figures.items()]
     text = "\n".join(["# What was compiled", "", *facts, f"- processor: {processor}", "", *head, *rows, ""])
+    if reasons:
+        text += "\n".join(["", "## What runs where, and why", "", *reason_table(reasons), ""])
     (folder / "report.md").write_text(text, encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
+def reason_table(reasons: Reasons) -> list[str]:
+    """Its lines, the host's first, and of those what there is most of."""
+    order = sorted(reasons.items(), key=lambda each: (each[0][1], -each[1], each[0]))
+    rows = [f"| {count} | `{name}` | {side} | {reason} |" for (name, side, reason), count in order]
+    return ["| ops | name | runs on | because |", "|---|---|---|---|", *rows]
+
+
 def _row(layer: Layer, stream_bytes: int) -> str:
     error = "" if layer.error is None else f"{layer.error:.2e}"
-    return f"| {layer.name} | {layer.rows} × {layer.columns} | {layer.format} | {stream_bytes:,} | {error} |"
+    # A table that only look-ups read is never launched.
+    side = "processor" if layer.tokens else "host"
+    return f"| {layer.name} | {side} | {layer.rows} × {layer.columns} | {layer.format} | {stream_bytes:,} | {error} |"

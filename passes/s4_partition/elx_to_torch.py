@@ -15,7 +15,7 @@ from elastix.compiler.ir.core import (
 from elastix.compiler.step_function import all_ops
 from elastix.compiler.torch_groups import FROM_BUILTIN, TO_BUILTIN, torch_type
 from elastix.dialects.elx import EmbeddingOp, LinearOp, QuantizedLinearOp, QuantizeOp
-from elastix.passes.s4_partition.partition import HOST, SIDE
+from elastix.passes.s4_partition.partition import HOST, REASON, SIDE
 
 
 @compiler_pass
@@ -81,7 +81,8 @@ def _from_builtin(value: Value) -> Value:
 
 
 def _torch(name: str, operands: list[Value], op: OpView) -> Value:
-    """The torch op `name` in the place of `op`, as a builtin tensor."""
+    """The torch op `name` in the place of `op`, as a builtin tensor; it keeps the side and the reason."""
     kind = op.results[0].type
-    result = Operation.create(name, [Type.parse(torch_type(kind))], operands).results[0]
+    decided = {key: op.attributes[key] for key in (SIDE, REASON) if key in op.attributes}
+    result = Operation.create(name, [Type.parse(torch_type(kind))], operands, decided).results[0]
     return Operation.create(TO_BUILTIN, [kind], [result]).results[0]

@@ -1,17 +1,22 @@
 """Every op learns which side it runs on, and why."""
 
+from collections import Counter
 from typing import Final
 
 from elastix.compiler.ir import RefusedOp, compiler_pass, shape_of
-from elastix.compiler.ir.core import ModuleOp, OpResult, OpView, StringAttr
+from elastix.compiler.ir.core import FlatSymbolRefAttr, ModuleOp, OpResult, OpView, StringAttr
 from elastix.compiler.processor.parameters import COLUMNS, ProcessorParameters
-from elastix.compiler.step_function import processor_of, step_function
+from elastix.compiler.step_function import all_ops, processor_of, step_function
 from elastix.dialects.elx import EmbeddingOp, LinearOp, QuantizedEmbeddingOp, QuantizedLinearOp, QuantizeOp
 
 SIDE: Final = "elx.side"
 REASON: Final = "elx.reason"
 PROCESSOR: Final = "processor"
 HOST: Final = "host"
+
+
+_SPELLED_IN_PLACE = ("torch.constant.", "torch.prim.ListConstruct")
+"""Torch ops that compute nothing."""
 
 
 @compiler_pass
@@ -23,10 +28,34 @@ def partition(module: ModuleOp) -> None:
     """
     parameters = processor_of(module).parameters()
     for op in step_function(module).block.operations:
-        if op.operation.name.startswith(("elx.", "torch.")):
+        name = op.operation.name
+        if name.startswith(("elx.", "torch.")) and not name.startswith(_SPELLED_IN_PLACE):
             side, reason = _decide(op, parameters)
             op.attributes[SIDE] = StringAttr.get(side)
             op.attributes[REASON] = StringAttr.get(reason)
+
+
+def reasons(module: ModuleOp) -> dict[tuple[str, str, str], int]:
+    """How many ops of a partitioned step have this name, side and reason: `(name, side, reason)` to count.
+
+    After `outline-torch` too: the ops of an outlined function count once for each call of it.
+    """
+    with module.context:
+        calls = Counter(
+            FlatSymbolRefAttr(op.attributes["callee"]).value
+            for op in step_function(module).block.operations
+            if op.operation.name == "func.call"
+        )
+        found: Counter[tuple[str, str, str]] = Counter()
+        for function in all_ops(module):
+            # A func.func's own `name` is its symbol.
+            if function.operation.name == "func.func":
+                times = calls.get(StringAttr(function.attributes["sym_name"]).value, 1)
+                for op in all_ops(function):
+                    if SIDE in op.attributes and REASON in op.attributes:
+                        side, reason = (StringAttr(op.attributes[key]).value for key in (SIDE, REASON))
+                        found[op.operation.name, side, reason] += times
+    return dict(found)
 
 
 def _decide(op: OpView, processor: ProcessorParameters) -> tuple[str, str]:

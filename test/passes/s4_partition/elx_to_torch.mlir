@@ -8,12 +8,12 @@
 // CHECK: %[[B:.*]] = torch_c.to_builtin_tensor %[[L]]
 // CHECK: %[[X:.*]] = torch_c.from_builtin_tensor %[[B]]
 // CHECK-NOT: "elx.quantize
-// CHECK: torch.aten.linear %[[X]], %{{.*}}, %{{.*}} : !torch.vtensor<[2,8],f32>, !torch.vtensor<[3,8],f32>, !torch.vtensor<[3],f32> -> !torch.vtensor<[2,3],f32>
+// CHECK: torch.aten.linear %[[X]], %{{.*}}, %{{.*}} {elx.reason = "too long", elx.side = "host"} : !torch.vtensor<[2,8],f32>, !torch.vtensor<[3,8],f32>, !torch.vtensor<[3],f32> -> !torch.vtensor<[2,3],f32>
 func.func @fires(%i: tensor<2xi64> {elx.name = "ids"}, %t: tensor<9x4xf32> {elx.name = "t"}, %w: tensor<8x4xf32> {elx.name = "w"}, %v: tensor<3x8xf32> {elx.name = "v"}, %b: tensor<3xf32> {elx.name = "b"}) -> tensor<2x3xf32> {
   %0 = "elx.embedding"(%i, %t) : (tensor<2xi64>, tensor<9x4xf32>) -> tensor<2x4xf32>
   %1 = "elx.linear"(%0, %w) : (tensor<2x4xf32>, tensor<8x4xf32>) -> tensor<2x8xf32>
   %q, %e = "elx.quantize"(%1) {activation_bits = 11} : (tensor<2x8xf32>) -> (tensor<2x8xi16>, tensor<2xi32>)
-  %2 = "elx.quantized_linear"(%q, %e, %v, %b) {format = #elx.format<4, 32, "s8", "symmetric">, elx.side = "host"} : (tensor<2x8xi16>, tensor<2xi32>, tensor<3x8xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  %2 = "elx.quantized_linear"(%q, %e, %v, %b) {format = #elx.format<4, 32, "s8", "symmetric">, elx.reason = "too long", elx.side = "host"} : (tensor<2x8xi16>, tensor<2xi32>, tensor<3x8xf32>, tensor<3xf32>) -> tensor<2x3xf32>
   return %2 : tensor<2x3xf32>
 }
 

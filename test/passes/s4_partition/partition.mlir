@@ -32,6 +32,9 @@ func.func @fires(%x: tensor<1x64xf32>, %w: tensor<65x64xf32> {elx.name = "w", el
 // CHECK-NOT: elx.side
 func.func @leaves_alone(%x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
   %c = arith.constant dense<1.0> : tensor<2xf32>
+  %none = torch.constant.none
+  %one = torch.constant.int 1
+  %list = torch.prim.ListConstruct %one : (!torch.int) -> !torch.list<int>
   return %x, %c : tensor<2xf32>, tensor<2xf32>
 }
 
