@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from elastix.compiler.ir import Op, OpView, RankedTensorType, StringAttr, Type, Value, parse, parse_file
 from elastix.compiler.ir.core import (
@@ -20,6 +20,9 @@ from elastix.compiler.ir.core import (
     ModuleOp,
     TypeAttr,
 )
+
+_DECISION: Final = ("elx.side", "elx.reason")
+"""What the pass `partition` writes on an op."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +74,7 @@ class _Printer:
         if kind == "func.func":
             yield from self._function(op, indent)
         elif isinstance(op, Op):
-            yield indent + self._assigned(op, f"{op.name.partition('.')[0]}.{self._call(op)}")
+            yield indent + self._assigned(op, f"{op.name.partition('.')[0]}.{self._call(op)}") + _decision(op)
             yield from self.ops(op, indent + "  ")
         elif (literal := self._literal(op)) is not None:
             self._names[op.results[0]] = literal
@@ -115,11 +118,15 @@ class _Printer:
         return f"{op.name.partition('.')[2]}({', '.join(parts)})"
 
     def _foreign(self, op: OpView, indent: str) -> Iterator[str]:
-        shown = [key for key in op.attributes if not str(op.attributes[key]).startswith("#arith.overflow<none>")]
+        shown = [
+            key
+            for key in op.attributes
+            if key not in _DECISION and not str(op.attributes[key]).startswith("#arith.overflow<none>")
+        ]
         attributes = ", ".join(f"{key}={_spell_attribute(op.attributes[key])}" for key in shown)
         operands = ", ".join(map(self._name, op.operands))
         inside = ", ".join(part for part in (operands, attributes) if part)
-        yield indent + self._assigned(op, f"{op.operation.name.removeprefix('torch.')}({inside})")
+        yield indent + self._assigned(op, f"{op.operation.name.removeprefix('torch.')}({inside})") + _decision(op)
         yield from self.ops(op, indent + "  ")
 
     def _literal(self, op: OpView) -> str | None:
@@ -161,6 +168,12 @@ class _Printer:
             name += "'"
         self._taken.add(name)
         return name
+
+
+def _decision(op: OpView) -> str:
+    """`  // host: no elx op covers it`, where a pass has written which side the op runs on and why."""
+    given = [_spell_attribute(op.attributes[key]) for key in _DECISION if key in op.attributes]
+    return f"  // {': '.join(given)}" if given else ""
 
 
 def _argument_attributes(op: OpView) -> list[dict[str, str]]:

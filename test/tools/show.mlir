@@ -9,16 +9,22 @@
 // CHECK-NEXT:    weight layers.0.weight: 32×64
 // CHECK-NEXT:    cache k: 1×2×4×8
 // CHECK-NEXT:    argument3: 2 i64
+// CHECK-NEXT:    argument4: 2
 // CHECK-NEXT:) -> 2×32
 func.func @step(%x: tensor<2x64xf32> {elx.kind = "input", elx.name = "x"},
                 %w: tensor<32x64xf32> {elx.kind = "weight", elx.name = "layers.0.weight"},
-                %k: tensor<1x2x4x8xf32> {elx.kind = "cache", elx.name = "k"}, %p: tensor<2xi64>) -> tensor<2x32xf32> {
+                %k: tensor<1x2x4x8xf32> {elx.kind = "cache", elx.name = "k"}, %p: tensor<2xi64>,
+                %y: !torch.vtensor<[2],f32>) -> tensor<2x32xf32> {
   // CHECK-NEXT:  %0: 2×32 = elx.linear(x, layers.0.weight, format=4b g32 s8 symmetric)
   %0 = "elx.linear"(%x, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<2x64xf32>, tensor<32x64xf32>) -> tensor<2x32xf32>
   // CHECK-NEXT:  %1: 2×64 i16, %2: 2 i32 = elx.quantize(x, activation_bits=11)
   %q, %e = "elx.quantize"(%x) {activation_bits = 11 : i64} : (tensor<2x64xf32>) -> (tensor<2x64xi16>, tensor<2xi32>)
   // CHECK-NEXT:  %3: 64 = elx.reshape(%0)
+  // CHECK-NEXT:  %4: 2×64 = elx.activation(x, kind=relu)  // host: the processor multiplies matrices only
+  // CHECK-NEXT:  %5: 2 = aten.sin(argument4)  // host: no elx op covers it
   // CHECK-NEXT:  return %0
   %a = "elx.reshape"(%0) : (tensor<2x32xf32>) -> tensor<64xf32>
+  %b = "elx.activation"(%x) {kind = "relu", elx.side = "host", elx.reason = "the processor multiplies matrices only"} : (tensor<2x64xf32>) -> tensor<2x64xf32>
+  %c = torch.aten.sin %y {elx.side = "host", elx.reason = "no elx op covers it"} : !torch.vtensor<[2],f32> -> !torch.vtensor<[2],f32>
   return %0 : tensor<2x32xf32>
 }
