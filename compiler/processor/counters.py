@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from elastix.compiler.circuit import Module, Register, Signal, mux
+from elastix.compiler.circuit import Module, Signal, mux
 from elastix.compiler.processor.parameters import ProcessorParameters
 
 COUNTER_BITS = 32
@@ -31,12 +31,15 @@ def counters(p: ProcessorParameters) -> Module:
     busy = m.named("busy_now", (begun | taken).any() & ~written)
     events = (m.constant(1, 1), busy, taken, starving, stall_output, stall_load)
     for name, event in zip(COUNTERS, events, strict=True):
-        count: Register = m.state(f"{name}_q", COUNTER_BITS, reset=0)
-        amount = _population(event).zext(COUNTER_BITS)
-        count.next(mux(start | clear, 0, count + amount), enable=start | clear | running)
-        m.output(
-            f"count_{name}", count if name == "cycles" else m.register(f"copy_{name}", count, enable=freeze, reset=0)
-        )
+        count = m.state(f"{name}_q", COUNTER_BITS, reset=0)
+        # Events are the ends of long paths, and sums over channels: they are counted a cycle later.
+        amount = m.register(f"{name}_amount", _population(event & (running & ~clear).replicate(event.width)), reset=0)
+        count.next(mux(start | clear, 0, count + amount.zext(COUNTER_BITS)))
+        if name == "cycles":
+            m.output("count_cycles", count)
+        else:
+            copy = m.register(f"copy_{name}", mux(clear, 0, count), enable=freeze | clear, reset=0)
+            m.output(f"count_{name}", copy)
     return m
 
 

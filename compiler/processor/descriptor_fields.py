@@ -97,7 +97,7 @@ def descriptor_fields(
         tile_beats = tile_beats + (mux(bits[bit], tiles, 0).zext(BLOCK_BEATS_BITS) << bit)
     wanted_beats = m.register("wanted_beats", tile_beats + w[7].zext(BLOCK_BEATS_BITS))
     unaligned = address[0:6].any() | concat(*(w[index][0:offset] for index in (4, 6, 8, 10))).any()
-    bad = (
+    out_of_range = (
         reserved_set
         | unaligned
         | (opcode != LINEAR)
@@ -111,8 +111,8 @@ def descriptor_fields(
         | (group_tiles == 0)
         | (group_tiles > MAX_GROUP_TILES)
         | (w[1] == 0)
-        | (w[12] != wanted_beats)
     )
+    bad = m.register("out_of_range", out_of_range) | (w[12] != wanted_beats)
     return DescriptorFields(
         bits=bits[0:4],
         scale_format=scale_format[0:2],

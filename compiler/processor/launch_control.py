@@ -69,7 +69,8 @@ def launch_control(p: ProcessorParameters) -> Module:
 
     gave_up = m.state("gave_up", masters, reset=0)
     gave_up.next(mux(at[State.DRAIN], gave_up | stuck, 0))
-    drained = m.named("drained", at[State.DRAIN] & (idle | gave_up).all())
+    quiet = m.register("quiet", at[State.DRAIN] & (idle | gave_up).all(), reset=0)
+    drained = m.named("drained", at[State.DRAIN] & quiet)
     resetting = m.state("resetting_q", 1, reset=0)
     reset_wanted = m.named("reset_wanted", resetting | soft_reset)
     resetting.next(~at[State.CLEAR] & reset_wanted)
@@ -99,7 +100,7 @@ def launch_control(p: ProcessorParameters) -> Module:
         following = mux(condition, target, following)
     state.next(following)
 
-    m.output("bad_descriptor", at[State.CHECK] & fields.bad)
+    m.output("bad_descriptor", m.register("bad_descriptor_q", at[State.CHECK] & fields.bad, reset=0))
     m.output("busy", ~at[State.IDLE])
     m.output("watching", watching)
     m.output("resetting", resetting)

@@ -71,5 +71,5 @@ def segment_check(beat: int, check: bool) -> Module:
     compare = m.delay("compare", end & ~start, 2, reset=0)
     right = m.named("right", ~crc == expected)
     finished.next(~start & (finished | (compare & right)))
-    m.output("bad", compare & ~right)
+    m.output("bad", m.register("bad_q", compare & ~right, reset=0))
     return m
