@@ -1,9 +1,10 @@
 """What all tests share: where the data lies, and how a test without it is skipped."""
 
-import os
 from pathlib import Path
 
 import pytest
+
+from elastix.tools.bench import data_folder
 
 pytest_plugins = ("models.compiled_models",)
 
@@ -17,8 +18,7 @@ def data_path(*parts: str) -> Path:
 
     The folder is `$ELASTIX_DATA`, else `../shared/data` beside the repository; the tests pass without it.
     """
-    root = Path(os.environ.get("ELASTIX_DATA") or ROOT.parent / "shared" / "data")
-    path = root.joinpath(*parts)
+    path = data_folder().joinpath(*parts)
     if not path.exists():
         pytest.skip(f"no test data at {path}; set ELASTIX_DATA")
     return path

