@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from elastix.compiler.importer import torch_ops as torch
 from elastix.compiler.importer.torch_values import items, number, shape, truth
-from elastix.compiler.ir import ModuleOp, Value, compiler_pass, pattern, rewrite_until_stable
+from elastix.compiler.ir import ModuleOp, RefusedOp, Value, compiler_pass, pattern, rewrite_until_stable
 
 
 @pattern
@@ -33,8 +33,10 @@ def contiguous(op: torch.AtenContiguousOp) -> Value:
 
 
 @pattern
-def dropout_outside_training(op: torch.AtenDropoutOp) -> Value | None:
-    return op.input if truth(op.train) is False else None
+def dropout_outside_training(op: torch.AtenDropoutOp) -> Value:
+    if truth(op.train) is not False:
+        raise RefusedOp(op, "it drops at random", wanted="a dropout that is off", do="call model.eval() before")
+    return op.input
 
 
 @pattern
@@ -82,7 +84,10 @@ def cat_with_empty(op: torch.AtenCatOp) -> Value | None:
 
 @compiler_pass
 def drop_noise(module: ModuleOp) -> None:
-    """Remove ops that only tracing needs and that compute nothing: metadata assertions, aliases, copies."""
+    """Remove ops that only tracing needs and that compute nothing: metadata assertions, aliases, copies.
+
+    Refuses a dropout that is on: compiled, it would drop the same elements in every run.
+    """
     rewrite_until_stable(
         module,
         metadata_assertion,

@@ -15,6 +15,7 @@ from elastix.compiler.ir import (
     InsertionPoint,
     ModuleOp,
     OpView,
+    RefusedOp,
     Value,
     build_at,
     compiler_pass,
@@ -29,6 +30,7 @@ def torch_to_builtin_signature(module: ModuleOp) -> None:
     """Give functions builtin tensors as arguments and results; drop unused ops, and unused weights and buffers.
 
     torch ops that are left read and write builtin tensors through `torch_c` casts.
+    Refuses an argument or a result that is no tensor of fixed shape.
     """
     for function in module.body.operations:
         if function.OPERATION_NAME == "func.func":
@@ -43,8 +45,9 @@ def _convert(function: OpView) -> None:
     *_, last = block.operations
     with build_at(InsertionPoint(last), last.location):
         for place, value in enumerate(last.operands):
-            if builtin_type(value) is not None:
-                set_operand(last, place, to_builtin(value))
+            if builtin_type(value) is None:
+                raise _not_fixed(last, f"result {place} is {value.type}")
+            set_operand(last, place, to_builtin(value))
     for op in block.operations:
         if op.operation.name == TO_BUILTIN and (source := _behind_cast(op)) is not None:
             op.results[0].replace_all_uses_with(source)
@@ -57,7 +60,9 @@ def _convert(function: OpView) -> None:
 
 def _make_builtin(argument: BlockArgument) -> None:
     old, new = argument.type, builtin_type(argument)
-    if new is None or old == new:
+    if new is None:
+        raise _not_fixed(argument.owner.owner, f"argument {argument.arg_number} is {old}")
+    if old == new:
         return
     uses = list(argument.uses)
     argument.set_type(new)
@@ -71,6 +76,10 @@ def _make_builtin(argument: BlockArgument) -> None:
             seen_by_torch = from_builtin(argument, old)
         for use in torch_users:
             set_operand(use.owner, use.operand_number, seen_by_torch)
+
+
+def _not_fixed(op: OpView, found: str) -> RefusedOp:
+    return RefusedOp(op, found, wanted="a tensor of fixed shape", do="give concrete example inputs")
 
 
 def _behind_cast(op: OpView) -> Value | None:

@@ -1,4 +1,4 @@
-// RUN: elastix-opt %s --split-input-file -p drop-noise | filecheck %s
+// RUN: elastix-opt %s --split-input-file --verify-diagnostics -p drop-noise | filecheck %s
 
 // It fires: what only tracing needs goes.
 // CHECK-LABEL: func.func @fires(
@@ -39,24 +39,32 @@ func.func @empty_cat(%none: !torch.vtensor<[0],f32>, %x: !torch.vtensor<[1,2,3,4
 
 // -----
 
-// It leaves alone: a dropout that is on, a copy to another type, a slice of a part, a factor that is not 1.
+// It leaves alone: a copy to another type, a slice of a part, a factor that is not 1.
 // CHECK-LABEL: func.func @leaves_alone
-// CHECK: torch.aten.dropout
 // CHECK: torch.aten._to_copy
 // CHECK: torch.aten.slice.Tensor
 // CHECK: torch.aten.mul.Scalar
 func.func @leaves_alone(%x: !torch.vtensor<[2,3],f32>) -> !torch.vtensor<[2,2],f64> {
   %none = torch.constant.none
   %false = torch.constant.bool false
-  %true = torch.constant.bool true
   %zero = torch.constant.int 0
   %two = torch.constant.int 2
   %one = torch.constant.int 1
   %seven = torch.constant.int 7
   %half = torch.constant.float 0.5
-  %0 = torch.aten.dropout %x, %half, %true : !torch.vtensor<[2,3],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,3],f32>
-  %1 = torch.aten._to_copy %0, %seven, %none, %none, %none, %false, %none : !torch.vtensor<[2,3],f32>, !torch.int, !torch.none, !torch.none, !torch.none, !torch.bool, !torch.none -> !torch.vtensor<[2,3],f64>
+  %1 = torch.aten._to_copy %x, %seven, %none, %none, %none, %false, %none : !torch.vtensor<[2,3],f32>, !torch.int, !torch.none, !torch.none, !torch.none, !torch.bool, !torch.none -> !torch.vtensor<[2,3],f64>
   %2 = torch.aten.slice.Tensor %1, %one, %zero, %two, %one : !torch.vtensor<[2,3],f64>, !torch.int, !torch.int, !torch.int, !torch.int -> !torch.vtensor<[2,2],f64>
   %3 = torch.aten.mul.Scalar %2, %half : !torch.vtensor<[2,2],f64>, !torch.float -> !torch.vtensor<[2,2],f64>
   return %3 : !torch.vtensor<[2,2],f64>
+}
+
+// -----
+
+// It refuses: a dropout that is on.
+func.func @refuses(%x: !torch.vtensor<[2,3],f32>) -> !torch.vtensor<[2,3],f32> {
+  %true = torch.constant.bool true
+  %half = torch.constant.float 0.5
+  // expected-error@+1 {{'torch.aten.dropout' op it drops at random; wanted: a dropout that is off; call model.eval() before}}
+  %0 = torch.aten.dropout %x, %half, %true : !torch.vtensor<[2,3],f32>, !torch.float, !torch.bool -> !torch.vtensor<[2,3],f32>
+  return %0 : !torch.vtensor<[2,3],f32>
 }

@@ -33,3 +33,19 @@ func.func @statistics_are_read(%x: !torch.vtensor<[1,8,4,4],f32>, %w: !torch.vte
   %0:3 = torch.operator "torch.aten._native_batch_norm_legit_no_training"(%x, %w, %w, %w, %w, %momentum, %eps) : (!torch.vtensor<[1,8,4,4],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>, !torch.float, !torch.float) -> (!torch.vtensor<[1,8,4,4],f32>, !torch.vtensor<[0],f32>, !torch.vtensor<[0],f32>)
   return %0#1 : !torch.vtensor<[0],f32>
 }
+
+// -----
+
+// It refuses: the norm of training, which takes mean and variance of the batch.
+// CHECK-LABEL: func.func @training
+// CHECK-NOT: torch.aten.batch_norm
+// CHECK: torch.operator "torch.aten._native_batch_norm_legit_functional"
+// CHECK-NOT: torch.aten.batch_norm
+// CHECK: return
+func.func @training(%x: !torch.vtensor<[1,8,4,4],f32>, %w: !torch.vtensor<[8],f32>) -> !torch.vtensor<[1,8,4,4],f32> {
+  %true = torch.constant.bool true
+  %momentum = torch.constant.float 0.1
+  %eps = torch.constant.float 1.0e-05
+  %0:3 = torch.operator "torch.aten._native_batch_norm_legit_functional"(%x, %w, %w, %w, %w, %true, %momentum, %eps) : (!torch.vtensor<[1,8,4,4],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>, !torch.bool, !torch.float, !torch.float) -> (!torch.vtensor<[1,8,4,4],f32>, !torch.vtensor<[8],f32>, !torch.vtensor<[8],f32>)
+  return %0#0 : !torch.vtensor<[1,8,4,4],f32>
+}

@@ -30,3 +30,16 @@ func.func @leaves_alone(%a: !torch.vtensor<[2],i1>) -> !torch.vtensor<[2],i1> {
   %0 = torch.aten.logical_and %a, %a : !torch.vtensor<[2],i1>, !torch.vtensor<[2],i1> -> !torch.vtensor<[2],i1>
   return %0 : !torch.vtensor<[2],i1>
 }
+
+// -----
+
+// It refuses: `and` of integers as truths; 1 and 2 are both true, and 1 & 2 is 0.
+// CHECK-LABEL: func.func @truths
+// CHECK-NOT: torch.aten.bitwise_and
+// CHECK: torch.aten.logical_and %arg0, %arg1
+// CHECK-NOT: torch.aten.bitwise_and
+// CHECK: return
+func.func @truths(%a: !torch.vtensor<[2],si64>, %b: !torch.vtensor<[2],si64>) -> !torch.vtensor<[2],i1> {
+  %0 = torch.aten.logical_and %a, %b : !torch.vtensor<[2],si64>, !torch.vtensor<[2],si64> -> !torch.vtensor<[2],i1>
+  return %0 : !torch.vtensor<[2],i1>
+}

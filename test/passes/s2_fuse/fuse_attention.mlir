@@ -109,3 +109,22 @@ func.func @strictly_less(%q: !torch.vtensor<[1,2,1,4],f32>, %k: !torch.vtensor<[
   %2 = torch.aten.scaled_dot_product_attention %q, %k, %k, %1, %nought, %false, %none, %false : !torch.vtensor<[1,2,1,4],f32>, !torch.vtensor<[1,2,8,4],f32>, !torch.vtensor<[1,2,8,4],f32>, !torch.vtensor<[1,8],i1>, !torch.float, !torch.bool, !torch.none, !torch.bool -> !torch.vtensor<[1,2,1,4],f32>
   return %2 : !torch.vtensor<[1,2,1,4],f32>
 }
+
+// -----
+
+// It refuses: a softmax over the queries instead of the keys, of as many queries as keys.
+// CHECK-LABEL: func.func @over_queries
+// CHECK-NOT: elx.attention
+// CHECK: return
+func.func @over_queries(%q: !torch.vtensor<[1,2,4,4],f32>, %k: !torch.vtensor<[1,2,4,4],f32>, %v: !torch.vtensor<[1,2,4,4],f32>) -> !torch.vtensor<[1,2,4,4],f32> {
+  %none = torch.constant.none
+  %two = torch.constant.int 2
+  %three = torch.constant.int 3
+  %scale = torch.constant.float 0.5
+  %0 = torch.aten.transpose.int %k, %two, %three : !torch.vtensor<[1,2,4,4],f32>, !torch.int, !torch.int -> !torch.vtensor<[1,2,4,4],f32>
+  %1 = torch.aten.matmul %q, %0 : !torch.vtensor<[1,2,4,4],f32>, !torch.vtensor<[1,2,4,4],f32> -> !torch.vtensor<[1,2,4,4],f32>
+  %2 = torch.aten.mul.Scalar %1, %scale : !torch.vtensor<[1,2,4,4],f32>, !torch.float -> !torch.vtensor<[1,2,4,4],f32>
+  %3 = torch.aten.softmax.int %2, %two, %none : !torch.vtensor<[1,2,4,4],f32>, !torch.int, !torch.none -> !torch.vtensor<[1,2,4,4],f32>
+  %4 = torch.aten.matmul %3, %v : !torch.vtensor<[1,2,4,4],f32>, !torch.vtensor<[1,2,4,4],f32> -> !torch.vtensor<[1,2,4,4],f32>
+  return %4 : !torch.vtensor<[1,2,4,4],f32>
+}

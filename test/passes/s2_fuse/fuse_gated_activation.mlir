@@ -37,3 +37,18 @@ func.func @broadcast(%gate: !torch.vtensor<[2,8],f32>, %up: !torch.vtensor<[8],f
   %1 = torch.aten.mul.Tensor %0, %up : !torch.vtensor<[2,8],f32>, !torch.vtensor<[8],f32> -> !torch.vtensor<[2,8],f32>
   return %1 : !torch.vtensor<[2,8],f32>
 }
+
+// -----
+
+// It refuses: the activation of the product, and a sum in the product's place.
+// CHECK-LABEL: func.func @refuses
+// CHECK-NOT: elx.gated_activation
+// CHECK: return
+func.func @refuses(%gate: !torch.vtensor<[2,8],f32>, %up: !torch.vtensor<[2,8],f32>) -> (!torch.vtensor<[2,8],f32>, !torch.vtensor<[2,8],f32>) {
+  %one = torch.constant.int 1
+  %0 = torch.aten.mul.Tensor %gate, %up : !torch.vtensor<[2,8],f32>, !torch.vtensor<[2,8],f32> -> !torch.vtensor<[2,8],f32>
+  %1 = torch.aten.silu %0 : !torch.vtensor<[2,8],f32> -> !torch.vtensor<[2,8],f32>
+  %2 = torch.aten.silu %gate : !torch.vtensor<[2,8],f32> -> !torch.vtensor<[2,8],f32>
+  %3 = torch.aten.add.Tensor %2, %up, %one : !torch.vtensor<[2,8],f32>, !torch.vtensor<[2,8],f32>, !torch.int -> !torch.vtensor<[2,8],f32>
+  return %1, %3 : !torch.vtensor<[2,8],f32>, !torch.vtensor<[2,8],f32>
+}

@@ -54,3 +54,17 @@ func.func @leaves_alone(%w: !torch.vtensor<[64,32],f32> {elx.name = "w", elx.kin
   %1 = torch.aten.addmm %b, %x, %w, %two, %one : !torch.vtensor<[32],f32>, !torch.vtensor<[1,64],f32>, !torch.vtensor<[64,32],f32>, !torch.int, !torch.int -> !torch.vtensor<[1,32],f32>
   return %0, %1 : !torch.vtensor<[1,32],f32>, !torch.vtensor<[1,32],f32>
 }
+
+// -----
+
+// It refuses: a square weight on the left, and one that is transposed twice, which the op would transpose once.
+// CHECK-LABEL: func.func @refuses
+// CHECK-NOT: elx.linear
+// CHECK: return
+func.func @refuses(%w: !torch.vtensor<[64,64],f32> {elx.name = "w", elx.kind = "weight"}, %x: !torch.vtensor<[64,64],f32>) -> (!torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32>) {
+  %0 = torch.aten.mm %w, %x : !torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
+  %1 = torch.aten.t %w : !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
+  %2 = torch.aten.t %1 : !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
+  %3 = torch.aten.mm %x, %2 : !torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
+  return %0, %3 : !torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32>
+}

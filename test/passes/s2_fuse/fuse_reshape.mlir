@@ -53,3 +53,18 @@ func.func @leaves_alone(%x: !torch.vtensor<[1,4],f32>, %b: !torch.vtensor<[4],i1
   %3 = torch.aten.unsqueeze %2, %zero : !torch.vtensor<[4],si64>, !torch.int -> !torch.vtensor<[1,4],si64>
   return %0, %1, %3 : !torch.vtensor<[2,4],f32>, !torch.vtensor<[1,4],i1>, !torch.vtensor<[1,4],si64>
 }
+
+// -----
+
+// It refuses: transposing a square and reversing a row, which give the same shape but move the elements.
+// CHECK-LABEL: func.func @refuses
+// CHECK-NOT: elx.reshape
+// CHECK: return
+func.func @refuses(%x: !torch.vtensor<[4,4],f32>) -> (!torch.vtensor<[4,4],f32>, !torch.vtensor<[4,4],f32>) {
+  %zero = torch.constant.int 0
+  %one = torch.constant.int 1
+  %axes = torch.prim.ListConstruct %one : (!torch.int) -> !torch.list<int>
+  %0 = torch.aten.transpose.int %x, %zero, %one : !torch.vtensor<[4,4],f32>, !torch.int, !torch.int -> !torch.vtensor<[4,4],f32>
+  %1 = torch.aten.flip %x, %axes : !torch.vtensor<[4,4],f32>, !torch.list<int> -> !torch.vtensor<[4,4],f32>
+  return %0, %1 : !torch.vtensor<[4,4],f32>, !torch.vtensor<[4,4],f32>
+}

@@ -48,10 +48,11 @@ func.func @weight_plus_one(%w: !torch.vtensor<[64],f32> {elx.name = "norm.weight
 
 // -----
 
-// It leaves alone: the mean square of another tensor, and a mean over another axis.
-// CHECK-LABEL: func.func @leaves_alone
+// It refuses: the mean square of another tensor, and a mean over another axis.
+// CHECK-LABEL: func.func @refuses
 // CHECK-NOT: elx.rms_norm
-func.func @leaves_alone(%w: !torch.vtensor<[64],f32> {elx.name = "norm.weight", elx.kind = "weight"}, %x: !torch.vtensor<[64,64],f32>, %y: !torch.vtensor<[64,64],f32>) -> (!torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32>) {
+// CHECK: return
+func.func @refuses(%w: !torch.vtensor<[64],f32> {elx.name = "norm.weight", elx.kind = "weight"}, %x: !torch.vtensor<[64,64],f32>, %y: !torch.vtensor<[64,64],f32>) -> (!torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32>) {
   %two = torch.constant.int 2
   %one = torch.constant.int 1
   %zero = torch.constant.int 0
@@ -73,4 +74,17 @@ func.func @leaves_alone(%w: !torch.vtensor<[64],f32> {elx.name = "norm.weight", 
   %10 = torch.aten.mul.Tensor %x, %9 : !torch.vtensor<[64,64],f32>, !torch.vtensor<[1,64],f32> -> !torch.vtensor<[64,64],f32>
   %11 = torch.aten.mul.Tensor %w, %10 : !torch.vtensor<[64],f32>, !torch.vtensor<[64,64],f32> -> !torch.vtensor<[64,64],f32>
   return %5, %11 : !torch.vtensor<[64,64],f32>, !torch.vtensor<[64,64],f32>
+}
+
+// -----
+
+// It leaves alone: a weight that is an input, which no store has.
+// CHECK-LABEL: func.func @leaves_alone
+// CHECK: torch.aten.rms_norm
+func.func @leaves_alone(%w: !torch.vtensor<[64],f32> {elx.name = "w", elx.kind = "input"}, %x: !torch.vtensor<[1,64],f32>) -> !torch.vtensor<[1,64],f32> {
+  %k = torch.constant.int 64
+  %eps = torch.constant.float 1.0e-05
+  %sizes = torch.prim.ListConstruct %k : (!torch.int) -> !torch.list<int>
+  %0 = torch.aten.rms_norm %x, %sizes, %w, %eps : !torch.vtensor<[1,64],f32>, !torch.list<int>, !torch.vtensor<[64],f32>, !torch.float -> !torch.vtensor<[1,64],f32>
+  return %0 : !torch.vtensor<[1,64],f32>
 }

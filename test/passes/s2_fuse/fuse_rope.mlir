@@ -81,7 +81,7 @@ func.func @scaled(%x: !torch.vtensor<[1,4,1,8],f32> {elx.name = "x", elx.kind = 
 
 // -----
 
-// It leaves alone: the other half negated.
+// It refuses: the other half negated, which turns the other way.
 // CHECK-LABEL: func.func @other_half
 // CHECK-NOT: elx.rope
 // CHECK: return

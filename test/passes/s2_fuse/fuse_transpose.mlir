@@ -43,3 +43,17 @@ func.func @integers(%x: !torch.vtensor<[3,4],si64>) -> !torch.vtensor<[4,3],si64
   %0 = torch.aten.transpose.int %x, %zero, %one : !torch.vtensor<[3,4],si64>, !torch.int, !torch.int -> !torch.vtensor<[4,3],si64>
   return %0 : !torch.vtensor<[4,3],si64>
 }
+
+// -----
+
+// It refuses: a view, which has the transpose's shape but keeps the elements in their order.
+// CHECK-LABEL: func.func @view
+// CHECK-NOT: elx.transpose
+// CHECK: return
+func.func @view(%x: !torch.vtensor<[3,4],f32>) -> !torch.vtensor<[4,3],f32> {
+  %three = torch.constant.int 3
+  %four = torch.constant.int 4
+  %shape = torch.prim.ListConstruct %four, %three : (!torch.int, !torch.int) -> !torch.list<int>
+  %0 = torch.aten.view %x, %shape : !torch.vtensor<[3,4],f32>, !torch.list<int> -> !torch.vtensor<[4,3],f32>
+  return %0 : !torch.vtensor<[4,3],f32>
+}

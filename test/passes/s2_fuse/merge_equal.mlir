@@ -34,3 +34,16 @@ func.func @operands(%x: tensor<2xf32>, %y: tensor<2xf32>) -> (tensor<2xf32>, ten
   %1 = "elx.residual"(%y, %x) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
   return %0, %1 : tensor<2xf32>, tensor<2xf32>
 }
+
+// -----
+
+// It refuses: two draws of random numbers, which look the same and are not.
+// CHECK-LABEL: func.func @random
+// CHECK: torch.aten.bernoulli
+// CHECK: torch.aten.bernoulli
+func.func @random(%x: !torch.vtensor<[2],f32>) -> (!torch.vtensor<[2],f32>, !torch.vtensor<[2],f32>) {
+  %none = torch.constant.none
+  %0 = torch.aten.bernoulli %x, %none : !torch.vtensor<[2],f32>, !torch.none -> !torch.vtensor<[2],f32>
+  %1 = torch.aten.bernoulli %x, %none : !torch.vtensor<[2],f32>, !torch.none -> !torch.vtensor<[2],f32>
+  return %0, %1 : !torch.vtensor<[2],f32>, !torch.vtensor<[2],f32>
+}

@@ -1,4 +1,4 @@
-// RUN: elastix-opt %s --split-input-file -p fuse-residual,torch-to-builtin-signature | filecheck %s
+// RUN: elastix-opt %s --split-input-file --verify-diagnostics -p fuse-residual,torch-to-builtin-signature | filecheck %s
 
 // It fires: arguments and results become builtin tensors; a weight that nobody reads goes, an input stays.
 // CHECK-LABEL: func.func @fires(
@@ -33,4 +33,21 @@ func.func @torch_is_left(%x: !torch.vtensor<[2,8],f32>) -> !torch.vtensor<[2,8],
 // CHECK-NEXT: return %arg0 : tensor<2xf32>
 func.func @builtin(%x: tensor<2xf32>) -> tensor<2xf32> {
   return %x : tensor<2xf32>
+}
+
+// -----
+
+// It refuses: an argument, or a result, whose shape is not known.
+// expected-error@+1 {{'func.func' op argument 0 is !torch.vtensor<[?,8],f32>; wanted: a tensor of fixed shape; give concrete example inputs}}
+func.func @unknown_argument(%x: !torch.vtensor<[?,8],f32>) -> !torch.vtensor<[?,8],f32> {
+  return %x : !torch.vtensor<[?,8],f32>
+}
+
+// -----
+
+// It refuses, likewise.
+func.func @unknown_result(%x: !torch.vtensor<[2,8],f32>) -> !torch.vtensor<[?,8],f32> {
+  %0 = torch.tensor_static_info_cast %x : !torch.vtensor<[2,8],f32> to !torch.vtensor<[?,8],f32>
+  // expected-error@+1 {{'func.return' op result 0 is !torch.vtensor<[?,8],f32>; wanted: a tensor of fixed shape; give concrete example inputs}}
+  return %0 : !torch.vtensor<[?,8],f32>
 }
