@@ -5,6 +5,8 @@ pipeline. It is compiled when it is first called, for the shapes it is called wi
 """
 
 import logging
+import weakref
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,12 +19,16 @@ from elastix.compiler.importer.exported import Exported, Input, export
 from elastix.compiler.importer.imported import Imported, Result
 from elastix.compiler.importer.store import ArrayStore, NamedStore, merge
 from elastix.compiler.importer.torch_module import ModuleStore, tensor_values
-from elastix.compiler.ir import PassFailed
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.pipeline import compile_module
 from elastix.compiler.program_runner import Program
 
 log = logging.getLogger(__name__)
+
+SHAPES = 8
+"""Sets of shapes whose programs a graph keeps, each with its own image of the weights; the one unused longest goes."""
+SAMPLES = 16
+"""Values of each weight that are compared with what was packed, at every call."""
 
 
 def elastix(
@@ -49,7 +55,25 @@ class _Compiled:
 
     program: Program | None
     exported: Exported | None
-    weights: tuple[tuple[int, int], ...]
+    weights: "tuple[_Seen, ...]"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A weight as it was when it was packed: the tensor, its version, and a sample of its bytes.
+
+    The version misses what is written through `.data`; the sample sees that where it touches one of SAMPLES values.
+    """
+
+    tensor: weakref.ref[torch.Tensor]
+    version: int
+    sample: bytes
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> "_Seen":
+        flat = tensor.detach().reshape(-1)
+        sample = flat[:: max(1, flat.numel() // SAMPLES)].clone().view(torch.uint8).numpy().tobytes()
+        return cls(weakref.ref(tensor), 0 if tensor.is_inference() else tensor._version, sample)
 
 
 class CompiledGraph:
@@ -62,7 +86,7 @@ class CompiledGraph:
         self._graph = graph
         self._options = options
         self._inputs = _inputs(graph)
-        self._compiled: dict[tuple[Any, ...], _Compiled] = {}
+        self._compiled: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
         self.fell_back: list[str] = []
 
     def __call__(self, *arguments: Any) -> Any:
@@ -77,22 +101,25 @@ class CompiledGraph:
         found = self._compiled.get(key)
         if found is None or found.weights != weights:
             found = self._compiled[key] = self._compile(arguments, weights)
+        self._compiled.move_to_end(key)
+        while len(self._compiled) > SHAPES:
+            self._compiled.popitem(last=False)
         if found.program is None or found.exported is None:
             return self._graph(*arguments)
         return _run(found.program, found.exported, self._inputs, arguments)
 
-    def _weights(self, arguments: Sequence[Any]) -> tuple[tuple[int, int], ...]:
+    def _weights(self, arguments: Sequence[Any]) -> tuple[_Seen, ...]:
         """Which values the weights have: they are packed once, and again when something wrote them."""
         stored = (a for said, a in zip(self._inputs, arguments, strict=True) if said.kind != "input")
-        return tuple((id(a), a._version) for a in stored)
+        return tuple(_Seen.of(a) for a in stored)
 
-    def _compile(self, arguments: Sequence[Any], weights: tuple[tuple[int, int], ...]) -> _Compiled:
+    def _compile(self, arguments: Sequence[Any], weights: tuple[_Seen, ...]) -> _Compiled:
         try:
             exported = export(self._graph, _concrete(arguments), named=self._inputs)
             imported = Imported(
                 exported.module, exported.entry, self._store(exported, arguments), exported.arguments, exported.results
             )
-            return _Compiled(_compile_module(imported, self._options), exported, weights)
+            return _Compiled(compile_module(imported, self._options), exported, weights)
         except CannotCompile as error:
             if self._options.fallback != "eager":
                 raise
@@ -108,22 +135,12 @@ class CompiledGraph:
         }
         narrow = next((name for name, t in stored.items() if t.is_floating_point() and t.dtype != torch.float32), None)
         if narrow is not None:
-            raise ElastixError(
-                f"weight {narrow} of {stored[narrow].dtype}", wanted="a model in torch.float32", do="call model.float()"
-            )
+            why = f"it is {stored[narrow].dtype}; wanted: torch.float32"
+            raise CannotCompile(f"weight {narrow}", why=why, do="call model.float()")
         given = ArrayStore({name: tensor_values(tensor) for name, tensor in stored.items()})
         every = merge(given, ArrayStore(exported.constants), ModuleStore(self._graph), where="the graph")
         names = [a.name for a in exported.arguments if a.kind in ("weight", "buffer")]
         return NamedStore({name: (every, name) for name in names}, "the graph")
-
-
-def _compile_module(imported: Imported, options: CompileOptions) -> Program:
-    try:
-        return compile_module(imported, options)
-    except PassFailed as error:
-        if isinstance(error.__cause__, CannotCompile):
-            raise error.__cause__ from error
-        raise
 
 
 def _inputs(graph: torch.fx.GraphModule) -> tuple[Input, ...]:
