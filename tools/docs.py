@@ -68,7 +68,7 @@ def _row(op: type[Op]) -> tuple[str, str, str, str]:
     results = ", ".join(field.name for field in op.fields if field.kind == "result")
     attributes = ", ".join(_attribute(field) for field in op.fields if "attribute" in field.kind)
     arrow = f"{operands} → {results}" if results else operands
-    return f"`{op.OPERATION_NAME}`", arrow.strip(), attributes, op.summary.replace("|", "\\|")
+    return f"`{op.OPERATION_NAME}`", arrow.strip(), attributes, op.about.replace("|", "\\|")
 
 
 def _operand(field: Field) -> str:

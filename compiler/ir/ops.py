@@ -67,14 +67,14 @@ class Op(DeclaredOp):
     if TYPE_CHECKING:
         fields: ClassVar[tuple[Field, ...]]
         structure: ClassVar[Structure]
-        summary: ClassVar[str]
+        about: ClassVar[str]
 
     def __init_subclass__(
         cls, *, dialect: type[Dialect], name: str, traits: Sequence[type] = (), pure: bool = True
     ) -> None:
         hints = inspect.get_annotations(cls)
         cls.fields = tuple(read_field(key, hint) for key, hint in hints.items())
-        cls.summary = (cls.__doc__ or "").strip().partition("\n")[0]
+        cls.about = " ".join((cls.__doc__ or "").split())
         declared_init = cls.__dict__.get("__init__")
         for key in hints:
             if key in cls.__dict__:

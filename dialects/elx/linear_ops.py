@@ -10,7 +10,10 @@ from elastix.dialects.elx.format import Format, wrong_format
 
 
 class EmbeddingOp(Op, dialect=Elx, name="embedding"):
-    """Row ids of table."""
+    """Row ids of table.
+
+    ids: … of i64; table: V × K; result: … × K.
+    """
 
     ids: Value
     table: Value
@@ -25,7 +28,10 @@ class EmbeddingOp(Op, dialect=Elx, name="embedding"):
 
 
 class LinearOp(Op, dialect=Elx, name="linear"):
-    """x · weightᵀ + bias, every row of x; `format` says at which precision the weight is stored."""
+    """x · weightᵀ + bias, every row of x; `format` says at which precision the weight is stored.
+
+    x: … × K; weight: N × K; bias: N; result: … × N.
+    """
 
     x: Value
     weight: Value
@@ -52,7 +58,10 @@ def _weight_and_bias(weight: Value, bias: Value | None, columns: int) -> Iterato
 
 
 class QuantizeOp(Op, dialect=Elx, name="quantize"):
-    """Rule C3: each row of x as integers of `activation_bits` bits and one power of two."""
+    """Rule C3: each row of x as integers of `activation_bits` bits and one power of two.
+
+    x: … × K; quantized: … × K of i16; exponent: … of i32.
+    """
 
     x: Value
     activation_bits: int
@@ -70,7 +79,10 @@ class QuantizeOp(Op, dialect=Elx, name="quantize"):
 
 
 class QuantizedLinearOp(Op, dialect=Elx, name="quantized_linear"):
-    """Rules C1, C2, C7 to C10: the linear op over quantized activations, which every engine computes bit for bit."""
+    """Rules C1, C2, C7 to C10: the linear op over quantized activations, which every engine computes bit for bit.
+
+    x: … × K of i16; exponent: … of i32; weight: N × K; bias: N; result: … × N.
+    """
 
     x: Value
     exponent: Value
@@ -92,7 +104,10 @@ class QuantizedLinearOp(Op, dialect=Elx, name="quantized_linear"):
 
 
 class QuantizedEmbeddingOp(Op, dialect=Elx, name="quantized_embedding"):
-    """Rule C11: rows read out of the packed image of a table."""
+    """Rule C11: rows read out of the packed image of a table.
+
+    ids: … of i64; table: V × K; result: … × K.
+    """
 
     ids: Value
     table: Value

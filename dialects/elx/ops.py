@@ -13,7 +13,10 @@ ACTIVATIONS: Final = ("silu", "gelu", "gelu_tanh", "relu")
 
 
 class RmsNormOp(Op, dialect=Elx, name="rms_norm"):
-    """Each row of x over the root of (its mean square + eps), times weight."""
+    """Each row of x over the root of (its mean square + eps), times weight.
+
+    x, result: … × K; weight: K.
+    """
 
     x: Value
     weight: Value
@@ -30,7 +33,10 @@ class RmsNormOp(Op, dialect=Elx, name="rms_norm"):
 
 
 class LayerNormOp(Op, dialect=Elx, name="layer_norm"):
-    """Each row of x less its mean, over the root of (its variance + eps), times weight, plus bias."""
+    """Each row of x less its mean, over the root of (its variance + eps), times weight, plus bias.
+
+    x, result: … × K; weight, bias: K.
+    """
 
     x: Value
     weight: Value
@@ -61,7 +67,10 @@ def _last(value: Value) -> int:
 
 
 class RopeOp(Op, dialect=Elx, name="rope"):
-    """Rotary position embedding, rotate-half: angles are positions · inv_freq, cosines and sines times scaling."""
+    """Rotary position embedding, rotate-half: angles are positions · inv_freq, cosines and sines times scaling.
+
+    x, result: B × H × T × Dh, Dh even; positions: T of i64; inv_freq: Dh/2.
+    """
 
     x: Value
     positions: Value
@@ -85,7 +94,10 @@ class RopeOp(Op, dialect=Elx, name="rope"):
 
 
 class CacheUpdateOp(Op, dialect=Elx, name="cache_update"):
-    """The cache with `new` written at `positions` of its third axis."""
+    """The cache with `new` written at `positions` of its third axis.
+
+    cache, result: B × Hkv × S × Dh; new: B × Hkv × T × Dh, T ≤ S; positions: T of i64. In place once lowered.
+    """
 
     cache: Value
     new: Value
@@ -113,6 +125,8 @@ class AttentionOp(Op, dialect=Elx, name="attention"):
     """softmax(q · kᵀ · scale + mask) · v over S keys; T queries, H heads share Hkv heads of k and v.
 
     causal: query t sees key j when j ≤ positions[t], or j ≤ t + S − T without positions.
+
+    q, result: B × H × T × Dh; k, v: B × Hkv × S × Dh; positions: T of i64; mask: B × 1 × T × S, which is added.
     """
 
     q: Value
@@ -144,7 +158,10 @@ class AttentionOp(Op, dialect=Elx, name="attention"):
 
 
 class GatedActivationOp(Op, dialect=Elx, name="gated_activation"):
-    """kind(gate) · up, element by element."""
+    """kind(gate) · up, element by element.
+
+    kind: silu, gelu, gelu_tanh or relu; gate, up, result: of one shape.
+    """
 
     gate: Value
     up: Value
@@ -162,7 +179,10 @@ class GatedActivationOp(Op, dialect=Elx, name="gated_activation"):
 
 
 class ActivationOp(Op, dialect=Elx, name="activation"):
-    """kind(x), element by element."""
+    """kind(x), element by element.
+
+    kind: silu, gelu, gelu_tanh or relu; x, result: of one shape.
+    """
 
     x: Value
     kind: str
