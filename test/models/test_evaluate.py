@@ -1,5 +1,6 @@
 """The evaluator that gives quality figures: it computes what the engines compute, up to the rounding of float sums."""
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from elastix.compiler.numbers.quantize import quantize
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.compiler.program_runner import Program
 from elastix.runtime.device import Device
+from elastix.tools.bench import quality
 
 A = 11
 
@@ -168,3 +170,17 @@ def test_stories_lose_nothing_at_eight_bits() -> None:
     assert abs(eight.nll - eight.reference_nll) < 0.005 and eight.kl < 0.001
     four = evaluate(model, pieces, uniform(4).format_of, A)
     assert 0.05 < four.nll - four.reference_nll < 0.12
+
+
+@pytest.mark.slow
+def test_a_chat_model_loses_little_at_eight_bits(smollm2_file: Path) -> None:
+    """KL to fp32 on 1,000 tokens of WikiText-2, as `elastix bench quality` prints it: 0.0033 nats in the README."""
+    parser = argparse.ArgumentParser()
+    quality.add_arguments(parser)
+    torch.set_num_threads(2)
+    words = ["--model", str(smollm2_file), "--text", str(data_path("text", "wikitext2_valid.txt")), "--widths", "8"]
+    figures = quality.run(parser.parse_args([*words, "--tokens", "1000", "--activation-bits", str(A)]))
+    eight = figures["precisions"]["8 bits"]
+    assert figures["tokens"] == 1000
+    assert 0 < eight["kl"] <= 0.006
+    assert abs(eight["nll"] - eight["reference_nll"]) < 0.02
