@@ -70,8 +70,8 @@ def control_registers(p: ProcessorParameters) -> Module:
     write = _write_channel(m)
 
     control = m.named("control", write.bits(Offset.CONTROL))
-    m.output("start", control[0])
-    m.output("soft_reset", control[1])
+    m.output("start", m.register("start_q", control[0], reset=0))
+    m.output("soft_reset", m.register("soft_reset_q", control[1], reset=0))
     enable, pending = m.state("interrupt_enable", 1, reset=0), m.state("interrupt_pending", 1, reset=0)
     enable.next(~clear & control[2], enable=clear | write.to(Offset.CONTROL))
     pending.next(~clear & (ended | (pending & ~control[3])))
