@@ -1,9 +1,11 @@
 """What all tests share: where the data lies, and how a test without it is skipped."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from elastix.compiler.ir.runner import run_passes
 from elastix.tools.bench import data_folder
 
 pytest_plugins = ("models.compiled_models",)
@@ -22,6 +24,17 @@ def data_path(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"no test data at {path}; set ELASTIX_DATA")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reproducers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a failing pass leaves lies among the tests' own files, also from processes that a test starts."""
+    folder = tmp_path_factory.mktemp("reproducers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        # The default was the temporary folder when the module was imported.
+        patch.setitem(run_passes.__kwdefaults__, "reproducers", folder)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,10 @@ config.excludes = ["Inputs"]  # noqa: F821
 config.test_source_root = str(ROOT / "test")  # noqa: F821
 config.test_exec_root = str(ROOT / "build" / "lit")  # noqa: F821
 config.environment["PYTHONPATH"] = str(ROOT / ".pkg")  # noqa: F821
+# What a failing pass leaves lies here, not in the machine's temporary folder.
+_temporary = ROOT / "build" / "lit" / "temporary"
+_temporary.mkdir(parents=True, exist_ok=True)
+config.environment["TMPDIR"] = str(_temporary)  # noqa: F821
 config.substitutions += [  # noqa: F821
     ("%python", _python),
     (r"\belastix-opt\b", f"{_python} -m elastix.tools.opt"),
