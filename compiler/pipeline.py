@@ -28,6 +28,7 @@ from elastix.compiler.program import assemble, image_layout
 from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE, Program
 from elastix.compiler.report import report
 from elastix.compiler.stages import Stages
+from elastix.passes.s4_partition.partition import reasons
 
 RTL_FOLDER: Final = "rtl"
 TOKENIZER_FOLDER: Final = "tokenizer"
@@ -46,12 +47,16 @@ LEGAL_AFTER: Final[dict[str, Level]] = {
 
 @dataclass(frozen=True)
 class Lowered:
-    """A module past `s5_lower`, what its weights.bin must hold, and its manifest without hashes and errors."""
+    """A module past `s5_lower`, what its weights.bin must hold, and its manifest without hashes and errors.
+
+    reasons: how often each kind of op runs on which side, and why.
+    """
 
     imported: Imported
     layout: ImageLayout
     program: bytes
     manifest: Manifest
+    reasons: dict[tuple[str, str, str], int]
 
 
 def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[Pass]:
@@ -92,11 +97,14 @@ def run_stage(stage: str, module: ModuleOp, options: CompileOptions, *, folder: 
 def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowered:
     """Run the stages up to host code and instructions over the module, in place."""
     module = imported.module
+    why: dict[tuple[str, str, str], int] = {}
     for stage in ("s1_clean", "s2_fuse", "s3_precision", "s4_partition", "s5_lower"):
         with stages.stage(stage):
             run_stage(stage, module, options)
+        if stage == "s4_partition":
+            why = reasons(module)
     with module.context:
-        return Lowered(imported, image_layout(module), assemble(module), describe(module))
+        return Lowered(imported, image_layout(module), assemble(module), describe(module), why)
 
 
 def compile_model(
@@ -126,7 +134,7 @@ def compile_model(
                 tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
         manifest = _finished(lowered, written, folder)
         (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-        return report(manifest, lowered.layout, folder)
+        return report(manifest, lowered.layout, folder, reasons=lowered.reasons)
 
 
 def _finished(lowered: Lowered, written: WrittenImage, folder: Path) -> Manifest:

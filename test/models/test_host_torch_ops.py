@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elastix.compiler.errors import CannotCompile, ElastixError
+from elastix.compiler.errors import CannotCompile
 from elastix.compiler.importer.torch_module import import_module
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.pipeline import compile_module
@@ -64,7 +64,8 @@ def test_torch_ops_on_the_host(name: str):
 
 def test_an_op_without_a_way_to_host_code_is_named_with_its_line():
     module = Calls(lambda x: torch.special.bessel_j0(x) + 1)
-    with pytest.raises(ElastixError, match=r"torch\.aten\.special_bessel_j0' op it does not lower") as caught:
+    with pytest.raises(
+        CannotCompile, match=r"cannot compile torch\.aten\.special_bessel_j0: it does not lower"
+    ) as caught:
         compile_module(import_module(module, (floats(3),)), CompileOptions())
-    assert isinstance(caught.value.__cause__, CannotCompile)
     assert "test_host_torch_ops.py:" in str(caught.value)
