@@ -3,13 +3,16 @@
 import argparse
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.numbers.pack import Descriptor, QuantizedRows, pack_layer
 from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.program_runner import Program
 from elastix.runtime import _runtime
 from elastix.runtime.device import Device
 
@@ -37,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens", type=int, default=20, help="tokens measured, after a first one that decodes the weights"
     )
     parser.add_argument("--beat", type=int, default=256, help="bits of a beat")
+    model = "also whole tokens of a compiled language model, an output folder of `elastix compile`"
+    parser.add_argument("--model", type=Path, metavar="OUT", help=model)
+    parser.add_argument("--position", type=int, default=16, help="tokens in the cache before the measured ones (16)")
 
 
 def _random_layer(geometry: Geometry) -> bytes:
@@ -87,6 +93,11 @@ class _Model:
             self.device.launch(descriptor, 1)
 
 
+def _stored(bits: int) -> int:
+    """Bits that the decoded form keeps a code in."""
+    return 8 if bits > 4 else 4 if bits > 2 else 2
+
+
 def _measure(bits: int, tokens: int, processor: ProcessorParameters) -> dict[str, Any]:
     model = _Model(Format(bits, 64, "s6", "half_step"), processor)
     generator = np.random.default_rng(1)
@@ -99,8 +110,7 @@ def _measure(bits: int, tokens: int, processor: ProcessorParameters) -> dict[str
         start = time.perf_counter()
         model.token(activations)
         seconds.append(time.perf_counter() - start)
-    # The decoded form keeps a code in 8, 4 or 2 bits.
-    stored = 8 if bits > 4 else 4 if bits > 2 else 2
+    stored = _stored(bits)
     weights = sum(rows * columns for rows, columns in SHAPES)
     median = float(np.median(seconds))
     bound = _runtime.read_bandwidth(256 << 20, 5)
@@ -118,10 +128,45 @@ def _measure(bits: int, tokens: int, processor: ProcessorParameters) -> dict[str
     }
 
 
-def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Median over the tokens, for each number of bits; the bound is what reading the decoded codes alone would take."""
-    processor = ProcessorParameters(beat=arguments.beat)
+def _whole_tokens(folder: Path, tokens: int, position: int) -> dict[str, Any]:
+    """Whole steps, the host's work included: each token is the likeliest after the one before it."""
+    program = Program.load(folder)
+    names = {each.name for each in program.inputs}
+    if names != {"ids", "positions"}:
+        raise ElastixError(f"{folder} takes {', '.join(sorted(names))}", wanted="a language model: ids and positions")
+    limit = int(program.manifest.model["max_context"])
+    if not 0 <= position <= limit - tokens:
+        raise ElastixError(f"positions {position} to {position + tokens - 1}", wanted=f"0 to {limit - 1}")
+    output = program.manifest.results[0].name
+    token, seconds = 0, list[float]()
+    for at in range(position + tokens):
+        start = time.perf_counter()
+        logits = program(ids=np.array([[token]]), positions=np.array([at]))[output]
+        seconds.append(time.perf_counter() - start)
+        token = int(logits.argmax())
+    measured = seconds[position:]
+    layers = program.manifest.layers
+    decoded = sum(each.rows * each.columns * _stored(Format.parse(each.format).bits) for each in layers) / 8
+    bound = _runtime.read_bandwidth(256 << 20, 5)
     return {
+        "folder": folder.name,
+        "positions": [position, position + tokens - 1],
+        "tokens_per_s": 1 / float(np.median(measured)),
+        "tokens_per_s_best": 1 / min(measured),
+        "decoded_mb": decoded / 1e6,
+        "machine_read_gb_per_s": bound / 1e9,
+        "bound_tokens_per_s": bound / decoded,
+        "fraction_of_bound": decoded / float(np.median(measured)) / bound,
+    }
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Median over the tokens, for each number of bits; the bound is what reading the decoded codes alone would take.
+
+    whole_tokens: with --model, medians of the compiled step; raises ElastixError if it is no language model.
+    """
+    processor = ProcessorParameters(beat=arguments.beat)
+    figures: dict[str, Any] = {
         "model": "SmolLM2-135M's shapes, random weights",
         "weights": sum(rows * columns for rows, columns in SHAPES),
         "launches_per_token": len(SHAPES),
@@ -129,3 +174,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "instructions": Device(processor, 64, 0).emulator.kernel,
         "runs": [_measure(bits, arguments.tokens, processor) for bits in arguments.bits],
     }
+    if arguments.model:
+        figures["whole_tokens"] = _whole_tokens(arguments.model, arguments.tokens, arguments.position)
+    return figures
