@@ -34,8 +34,11 @@ SAMPLES = 16
 def elastix(
     graph: torch.fx.GraphModule, example_inputs: Sequence[Any], *, options: Mapping[str, Any] | None = None, **_: Any
 ) -> "CompiledGraph":
-    """The dynamo backend. `options` are the fields of CompileOptions; raises ElastixError for one that is none."""
-    return CompiledGraph(graph, _options(options or {}))
+    """The dynamo backend. `options` are the fields of CompileOptions.
+
+    What is wrong is said when the graph is called: an error that is raised here dynamo would wrap in one of its own.
+    """
+    return CompiledGraph(graph, options or {})
 
 
 def _options(given: Mapping[str, Any]) -> CompileOptions:
@@ -80,11 +83,13 @@ class CompiledGraph:
     """One graph of dynamo; calling it compiles it for the shapes of the call, unless that was done before.
 
     fell_back: why the graph was left to eager PyTorch; one entry for each set of shapes, none if nothing was.
+    A call raises ElastixError for an option that is none, for recorded gradients and for weights that are not float32;
+    CannotCompile for an op that nothing of ours runs, unless the option `fallback` says otherwise.
     """
 
-    def __init__(self, graph: torch.fx.GraphModule, options: CompileOptions) -> None:
+    def __init__(self, graph: torch.fx.GraphModule, options: Mapping[str, Any]) -> None:
         self._graph = graph
-        self._options = options
+        self._given = options
         self._inputs = _inputs(graph)
         self._compiled: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
         self.fell_back: list[str] = []
@@ -114,14 +119,15 @@ class CompiledGraph:
         return tuple(_Seen.of(a) for a in stored)
 
     def _compile(self, arguments: Sequence[Any], weights: tuple[_Seen, ...]) -> _Compiled:
+        options = _options(self._given)
         try:
             exported = export(self._graph, _concrete(arguments), named=self._inputs)
             imported = Imported(
                 exported.module, exported.entry, self._store(exported, arguments), exported.arguments, exported.results
             )
-            return _Compiled(compile_module(imported, self._options), exported, weights)
+            return _Compiled(compile_module(imported, options), exported, weights)
         except CannotCompile as error:
-            if self._options.fallback != "eager":
+            if options.fallback != "eager":
                 raise
             self.fell_back.append(str(error))
             log.warning("left to eager PyTorch: %s", error)
