@@ -64,8 +64,6 @@ def test_torch_ops_on_the_host(name: str):
 
 def test_an_op_without_a_way_to_host_code_is_named_with_its_line():
     module = Calls(lambda x: torch.special.bessel_j0(x) + 1)
-    with pytest.raises(
-        CannotCompile, match=r"cannot compile torch\.aten\.special_bessel_j0: it does not lower"
-    ) as caught:
+    with pytest.raises(CannotCompile, match=r"compile torch\.aten\.special_bessel_j0: it does not") as caught:
         compile_module(import_module(module, (floats(3),)), CompileOptions())
     assert "test_host_torch_ops.py:" in str(caught.value)
