@@ -18,13 +18,17 @@ HOST: Final = "host"
 _SPELLED_IN_PLACE = ("torch.constant.", "torch.prim.ListConstruct")
 """Torch ops that compute nothing."""
 
+_RANDOM: Final = ("rand", "normal", "bernoulli", "multinomial", "uniform", "exponential", "native_dropout")
+"""How the names of torch ops that draw random numbers begin."""
+
 
 @compiler_pass
 def partition(module: ModuleOp) -> None:
     """Mark each op with the side it runs on (`elx.side`) and the reason (`elx.reason`).
 
     A quantized linear layer runs on the module's `epu.processor` if its rows fit the activation buffer. Refuses
-    activations quantized to another width than the processor's.
+    activations quantized to another width than the processor's, and ops that draw random numbers: compiled code would
+    not follow the caller's seed.
     """
     parameters = processor_of(module).parameters()
     for op in step_function(module).block.operations:
@@ -69,6 +73,8 @@ def _decide(op: OpView, processor: ProcessorParameters) -> tuple[str, str]:
         case QuantizedEmbeddingOp():
             return HOST, "the host reads the rows out of the packed image"
         case _ if op.operation.name.startswith("torch."):
+            if op.operation.name.removeprefix("torch.aten.").startswith(_RANDOM):
+                raise RefusedOp(op, "it draws random numbers", wanted="ops that follow from their inputs")
             return HOST, "no elx op covers it"
         case _:
             return HOST, "the processor multiplies matrices only"

@@ -49,3 +49,15 @@ func.func @refuses(%x: tensor<1x64xf32>, %w: tensor<8x64xf32> {elx.name = "w", e
   %0 = "elx.quantized_linear"(%q, %e, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<8x64xf32>) -> tensor<1x8xf32>
   return %0 : tensor<1x8xf32>
 }
+
+// -----
+
+"epu.processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 2, max_burst = 64, fifo_beats = 256, crc = true} : () -> ()
+
+// It refuses: random numbers, which would not follow the caller's seed.
+func.func @refuses_random(%x: !torch.vtensor<[3],f32>) -> !torch.vtensor<[3],f32> {
+  %none = torch.constant.none
+  // expected-error@+1 {{'torch.aten.rand_like' op it draws random numbers; wanted: ops that follow from their inputs}}
+  %0 = torch.aten.rand_like %x, %none, %none, %none, %none, %none : !torch.vtensor<[3],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none -> !torch.vtensor<[3],f32>
+  return %0 : !torch.vtensor<[3],f32>
+}
