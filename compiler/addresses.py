@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from elastix.compiler.arena import Lifetime, aligned, place
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import ImageLayout
 from elastix.compiler.ir import RefusedOp, element_of, shape_of
 from elastix.compiler.ir.core import Block, OpResult, OpView, Value
@@ -55,7 +56,10 @@ class Shapes:
         return shape_of(self._values[name])
 
     def dtype(self, name: str) -> str:
-        return _STORED[dtype_name(element_of(self._values[name]))]
+        dtype = dtype_name(element_of(self._values[name]))
+        if dtype not in _STORED:
+            raise ElastixError(f"{name} is {dtype}", wanted=f"parameters of {', '.join(_STORED)}")
+        return _STORED[dtype]
 
     def read(self, name: str) -> NDArray[Any]:
         raise KeyError(name)

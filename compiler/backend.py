@@ -121,6 +121,8 @@ class CompiledGraph:
     def _compile(self, arguments: Sequence[Any], weights: tuple[_Seen, ...]) -> _Compiled:
         options = _options(self._given)
         try:
+            if empty := [tuple(a.shape) for a in arguments if isinstance(a, torch.Tensor) and not a.numel()]:
+                raise CannotCompile(f"an input of shape {empty[0]}", why="it has no elements", do="skip the call")
             exported = export(self._graph, _concrete(arguments), named=self._inputs)
             imported = Imported(
                 exported.module, exported.entry, self._store(exported, arguments), exported.arguments, exported.results

@@ -30,6 +30,7 @@ _MEMORY: Final = "epu.memory"
 _PARAMETERS: Final = "epu.parameters"
 _DTYPES: Final = {
     "f32": "float32",
+    "f64": "float64",
     "i64": "int64",
     "i32": "int32",
     "i16": "int16",

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from elastix.compiler.backend import elastix
+from elastix.compiler.errors import CannotCompile
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,31 @@ def test_narrow_weights_fall_back_if_the_user_allows_it() -> None:
         torch.compiler.reset()
         eager = torch.compile(model, backend=elastix, options={"fallback": "eager"})
         assert torch.equal(eager(x), model(x))
+
+
+def test_a_number_that_changes_is_an_input() -> None:
+    model, x = Scaled(), torch.randn(2, 40)
+    compiled = torch.compile(lambda x, scale: model(x) * scale, backend=elastix)
+    with torch.no_grad():
+        for scale in (1.5, 2.5, 3.5):
+            assert relative_error(compiled(x, scale), model(x) * scale) < 0.02
+
+
+def test_random_numbers_are_left_to_eager() -> None:
+    compiled = torch.compile(lambda x: torch.rand_like(x), backend=elastix, options={"fallback": "eager"})
+    with torch.no_grad():
+        torch.manual_seed(5)
+        found = compiled(torch.zeros(3))
+        torch.manual_seed(5)
+        assert torch.equal(found, torch.rand_like(torch.zeros(3)))
+
+
+def test_an_empty_batch_is_refused() -> None:
+    with (
+        torch.no_grad(),
+        pytest.raises(CannotCompile, match=r"compile an input of shape \(0, 40\): it has no elements"),
+    ):
+        torch.compile(Scaled(), backend=elastix)(torch.randn(0, 40))
 
 
 NAMED = """
