@@ -108,9 +108,9 @@ def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowere
 
 
 def compile_model(
-    model: Path, out: Path, options: CompileOptions, stages: Stages, *, overwrite: bool = False
+    model: Path | Imported, out: Path, options: CompileOptions, stages: Stages, *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Compile a model's file or folder into the folder `out`, which is there whole afterwards or not at all.
+    """Compile a model's file or folder, or what was imported, into the folder `out`: whole afterwards, or not there.
 
     Returns the report's figures. Raises ElastixError for bad input, CannotCompile for an op that nothing of ours runs.
     """
@@ -118,7 +118,7 @@ def compile_model(
         load_plan(options.plan)  # a mistake in it shows before the import, not after
     with new_folder(out, overwrite=overwrite) as folder:
         with stages.stage("import"):
-            imported = import_file(model, options.max_context)
+            imported = model if isinstance(model, Imported) else import_file(model, options.max_context)
         lowered = lower(imported, options, stages)
         module = imported.module
         with stages.stage("s6_hardware"):

@@ -79,17 +79,17 @@ def load(folder: Path) -> TextCodec:
     return TextCodec(tokenizer, config, config.get("chat_template"))
 
 
-def save(model: Path, folder: Path) -> bool:
-    """Copy a model's tokenizer into `folder`, out of its own files or its GGUF file; False if it has none."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save(model: Path, folder: Path) -> None:
+    """Copy a model's tokenizer, if it has one, into `folder`, out of its own files or its GGUF file."""
     if model.is_dir():
         found = [name for name in FILES if (model / name).exists()]
+        if found:
+            folder.mkdir(parents=True, exist_ok=True)
         for name in found:
             (folder / name).write_bytes((model / name).read_bytes())
-        return "tokenizer.json" in found
+        return
     import transformers  # seconds to import; only GGUF files need it
 
     tokenizers: Any = transformers.AutoTokenizer
     tokenizer = tokenizers.from_pretrained(str(model.parent), gguf_file=model.name)
     tokenizer.save_pretrained(str(folder))
-    return True

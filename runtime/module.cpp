@@ -179,6 +179,8 @@ void bind_device(nb::module_& module) {
 }  // namespace
 
 NB_MODULE(_runtime, module) {
+    // Dynamo holds compiled graphs until the interpreter is gone, which is no leak of ours.
+    nb::set_leak_warnings(false);
     module.doc() = "The Elastix runtime: devices, the emulator, the simulation harness.";
     module.def("thread_count", elastix::thread_count, "Threads that the emulator and the kernels share (ELASTIX_THREADS).");
     module.def("read_bandwidth", elastix::read_bandwidth, "bytes"_a, "rounds"_a, Release(),

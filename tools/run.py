@@ -65,6 +65,9 @@ def command(argv: list[str]) -> int:
 
 def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
     """Read the prompt, decode greedily, print as it goes; returns the figures."""
+    for option, beside in (("outputs", arguments.outputs is not None), ("raw", arguments.raw and arguments.ids)):
+        if beside:
+            raise ElastixError(f"--{option} without --{'inputs' if option == 'outputs' else 'prompt'}", wanted="both")
     if arguments.tokens < 1:
         raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
     session = Session(arguments.folder, arguments.engine, arguments.check, stack)

@@ -8,10 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from conftest import data_path
 from models.compiled_models import Command, compiled
 
+from elastix.compiler.importer.torch_module import import_module
+from elastix.compiler.options import CompileOptions
+from elastix.compiler.pipeline import compile_model
+from elastix.compiler.program_runner import Program
+from elastix.compiler.stages import Stages
 from elastix.tools.cli import main
 
 LINEARS_OF_TINY = 2 * 7 + 1
@@ -128,3 +135,29 @@ def test_an_interrupted_compile_leaves_nothing(tiny_model: Path, tmp_path: Path,
     assert worker.returncode == 130
     assert said.decode().splitlines()[-1] == "interrupted; no output was left behind"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_any_module_becomes_a_folder(tmp_path: Path) -> None:
+    """As the README shows it."""
+    torch.manual_seed(1)
+    module, example = torch.nn.Sequential(torch.nn.Linear(40, 24), torch.nn.ReLU()).eval(), torch.randn(3, 40)
+    imported = import_module(module, (example,))
+    compile_model(imported, tmp_path / "OUT", CompileOptions(bits=8), Stages())
+    program = Program.load(tmp_path / "OUT")
+    (found,) = program.run({program.inputs[0].name: example.numpy()}).values()
+    eager = module(example).detach().numpy()
+    assert 0 < np.linalg.norm(found - eager) < 0.02 * np.linalg.norm(eager)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ids", "1", "--outputs", "y.npz"], "--outputs without --inputs; wanted: both"),
+        (["--ids", "1", "--raw"], "--raw without --prompt; wanted: both"),
+    ],
+)
+def test_options_that_would_do_nothing(
+    tiny: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["run", str(tiny), *words]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
