@@ -49,7 +49,7 @@ setup: $(INSTALLED) $(BUILT)
 CMAKE ?= cmake
 build:
 	@mkdir -p build
-	@$(CMAKE) -S . -B build/in-place -G Ninja -DELASTIX_IN_PLACE=ON -DPython_EXECUTABLE="$$(command -v $(PYTHON))" > build/in-place.log 2>&1 \
+	@$(CMAKE) -S . -B build/in-place -G Ninja -DELASTIX_IN_PLACE=ON -DPython_EXECUTABLE="$$($(PYTHON) -c 'import sys; print(sys.executable)')" > build/in-place.log 2>&1 \
 	    && $(CMAKE) --build build/in-place >> build/in-place.log 2>&1 || { cat build/in-place.log >&2; exit 1; }
 
 $(DEMO_INSTALLED): | $(INSTALLED)
