@@ -59,6 +59,7 @@ $(DEMO_INSTALLED): | $(INSTALLED)
 DEMO_OUT ?= out/smollm2
 DEMO_PROMPT := What is the capital of France?
 demo: setup $(DEMO_INSTALLED)
+	@mkdir -p $(dir $(DEMO_OUT))
 	$(BIN)/elastix compile "$$($(BIN)/python -m elastix.tools.demo_model)" -o $(DEMO_OUT) --overwrite
 	$(BIN)/elastix run $(DEMO_OUT) --prompt '$(DEMO_PROMPT)' --engine emulator
 	@echo 'One whole token with every linear layer on the generated RTL, each result compared with the emulator in every bit:'
