@@ -99,8 +99,9 @@ class ProcessorParameters:
 
     @property
     def group_sum_bits(self) -> int:
-        """Bits of d (C1): |d| <= 256 · 2^(A-1) · 511."""
-        return self.activation_bits + 17
+        """Bits of d (C1): |d| <= G · 2^(A-1) · 511, G = 256 or the longest row if that is shorter."""
+        columns = COLUMNS * min(MAX_GROUP_TILES, self.max_tiles)
+        return self.activation_bits + 9 + (columns - 1).bit_length()
 
     @property
     def accumulator_bits(self) -> int:

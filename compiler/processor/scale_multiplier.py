@@ -8,10 +8,10 @@ MULTIPLIER_BITS = 17
 
 
 def scale_multiplier(parameters: ProcessorParameters) -> Module:
-    """LATENCY cycles after `group_sum` (A+17 bits, signed) and `scale` (8 bits): `product`, A+25 bits, signed.
+    """LATENCY cycles after `group_sum` (signed) and `scale` (8 bits): `product`, 8 bits longer than `group_sum`, signed.
 
     The low bits, 17 or less, and the bits above them are unsigned factors of one 18-bit multiplier each; the sign
-    bit, worth −2^(A+16), only takes away a shifted scale.
+    bit only takes away a shifted scale.
     """
     m, width = Module("scale_multiplier", "Group sum times scale."), parameters.group_sum_bits
     group_sum, scale = m.input("group_sum", width), m.input("scale", 8)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from processor_bench import processor_bench
 
+import elastix.runtime.single_layer
 from elastix.compiler.numbers import oracle
 from elastix.compiler.numbers.formats import Format
+from elastix.compiler.numbers.pack import QuantizedRows
 from elastix.compiler.processor.control_registers import Offset
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.runtime.memory_model import DDR3_1600_X16, IDEAL
@@ -121,3 +123,28 @@ def test_overflow_saturates_sticks_and_stops_nothing() -> None:
         assert bench.read(Offset.ERROR) == 1 << 4
         bench.engine.write_register(Offset.ERROR, 1 << 4)
         assert bench.read(Offset.ERROR) == 0
+
+
+@pytest.mark.parametrize("max_tiles", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("code", [0, 255])
+def test_the_largest_sums_fit_where_rows_are_short(max_tiles: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes, scales, zero points and activations at their ends, in widths that follow from the longest row."""
+
+    def extreme(form: Format, rows: int, columns: int, seed: int) -> QuantizedRows:
+        shape = rows, -(-columns // form.group)
+        codes, scales = np.full((rows, columns), code, np.uint8), np.full(shape, 255, np.uint8)
+        zeros = np.full(shape, 510 if code == 0 else 0, np.uint16)
+        return QuantizedRows(form, codes, scales, np.full(rows, 120 << 7, np.uint16), zeros)
+
+    monkeypatch.setattr(elastix.runtime.single_layer, "random_rows", extreme)
+    p = ProcessorParameters(beat=64, activation_bits=12, max_tiles=max_tiles, max_burst=16, fifo_beats=32)
+    form = Format(8, 256, "s8c8", "asymmetric")
+    layer = single_layer(form, 5, 32 * max_tiles, beat=64, activation_bits=12)
+    for end in (-2048, -2047, 2047):
+        memory = layer.memory.copy()
+        memory[layer.x + 64 : layer.x + 64 * (max_tiles + 1)] = np.full(32 * max_tiles, end, "<i2").view(np.uint8)
+        expected = memory.copy()
+        oracle.run(expected, layer.descriptor, p)
+        with ArcEngine(p, IDEAL) as engine:
+            engine.run(memory, layer.descriptor)
+        assert (memory == expected).all(), end

@@ -14,6 +14,7 @@ from elastix.compiler.processor.top import NAME, build
 PARAMETERS = (
     ProcessorParameters(),
     ProcessorParameters(beat=64, activation_bits=8, max_tiles=20, max_burst=1, fifo_beats=2),
+    ProcessorParameters(beat=64, lanes=2, max_tiles=1),
     ProcessorParameters(beat=512, activation_bits=9, lanes=3, channels=3, max_tiles=24, crc=False),
     ProcessorParameters(beat=128, activation_bits=12, lanes=4, channels=2, max_tiles=1024, max_burst=16),
 )
