@@ -8,7 +8,7 @@ MULTIPLIER_BITS = 17
 
 
 def scale_multiplier(parameters: ProcessorParameters) -> Module:
-    """LATENCY cycles after `group_sum` (signed) and `scale` (8 bits): `product`, signed, 8 bits longer than `group_sum`.
+    """LATENCY cycles after `group_sum` (signed) and `scale` (8 bits): `product`, signed, 8 bits longer.
 
     The low bits, 17 or less, and the bits above them are unsigned factors of one 18-bit multiplier each; the sign
     bit only takes away a shifted scale.
