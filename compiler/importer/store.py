@@ -8,16 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.importer.block_codes import BlockCodes, NoCodes, block_codes
+from elastix.compiler.importer.hadamard import Float64
+from elastix.compiler.importer.views import computes, constant, exactly_seen, last_view, seen, shape_seen
 
 Array = NDArray[Any]
-_VIEW = re.compile(r"(.+)(\.T|\.flat|\+1|\[\d+:\d+\])")
+_ROWS = re.compile(r"\[(\d+):(\d+)\]")
 
 
 class WeightStore(Protocol):
     """Tensors by name; nothing is read before `read`, and nothing read is kept.
 
-    The end of a name may say how its tensor is seen: `w.T` transposed, `w.flat` in one dimension, `w[4:8]` those rows,
-    `w+1` plus one; from left to right, so `w.T[4:8]` is rows of the transposed matrix.
+    The end of a name may say how its tensor is seen, from left to right: `w.T[4:8]` is rows of the transposed matrix.
+    `w.T` is transposed, `w.flat` in one dimension, `w[4:8]` those rows, `w+1` plus one, `w*{n}` with its columns scaled
+    by n, `w+{b}` with b added to every row, `w@{b}` the product with b, `w@{H576}` with its rows rotated; n and b are
+    names again. `ones64` and `zeros64` are always there. The grammar is in views.py.
+    A store of weights that were rounded already may be a StoreOfCodes too (block_codes.py).
     """
 
     def names(self) -> list[str]:
@@ -82,44 +88,62 @@ class NamedStore:
         return list(self._places)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        if name in self._places:
-            store, there = self._places[name]
-            return store.shape(there)
-        of, view = self._view(name)
-        # An array that takes no memory has the shape that the view gives.
-        return tuple(_seen(np.broadcast_to(np.float32(0), self.shape(of)), view).shape)
+        store, there, views = self._place(name)
+        shape = store.shape(there)
+        for view in views:
+            shape = shape_seen(shape, view, self.shape)
+        return shape
 
     def dtype(self, name: str) -> str:
-        if name in self._places:
-            store, there = self._places[name]
-            return store.dtype(there)
-        return self.dtype(self._view(name)[0])
+        store, there, views = self._place(name)
+        return "F32" if any(computes(view) for view in views) else store.dtype(there)
 
     def read(self, name: str) -> Array:
+        store, there, views = self._place(name)
+        self.shape(name)
+        return as_float32(seen(store.read(there), views, self._exact))
+
+    def codes(self, name: str) -> BlockCodes | NoCodes:
+        """The stored codes of a weight, or of some of its rows (StoreOfCodes)."""
+        store, there, views = self._place(name)
+        found = block_codes(store, there)
+        for view in views:
+            rows = _ROWS.fullmatch(view)
+            if rows is None:
+                return NoCodes(f"it is used as {view} of what is stored")
+            if isinstance(found, BlockCodes):
+                found = found.rows(slice(int(rows[1]), int(rows[2])))
+        return found
+
+    def codes(self, name: str) -> BlockCodes | NoCodes:
+        """Codes of a tensor or of rows of it; other views mix or change what shares a scale."""
+        store, there, views = self._place(name)
+        if other := [view for view in views if not _ROWS.fullmatch(view)]:
+            return NoCodes(f"it is used as {other[0]} of what is stored")
+        found = block_codes(store, there)
+        for view in views:
+            if isinstance(found, BlockCodes):
+                first, last = view[1:-1].split(":")
+                found = found.rows(slice(int(first), int(last)))
+        return found
+
+    def _exact(self, name: str) -> Float64:
+        """What stands in braces, not rounded."""
+        store, there, views = self._place(name)
+        return exactly_seen(store.read(there), views, self._exact)
+
+    def _place(self, name: str) -> tuple[WeightStore, str, list[str]]:
+        """The store that has the tensor, its name there, and its views from left to right."""
+        views: list[str] = []
+        while name not in self._places and (found := last_view(name)) is not None:
+            name, view = found
+            views.insert(0, view)
         if name in self._places:
-            store, there = self._places[name]
-            return store.read(there)
-        of, view = self._view(name)
-        return as_float32(_seen(self.read(of), view))
-
-    def _view(self, name: str) -> tuple[str, str]:
-        found = _VIEW.fullmatch(name)
-        if found is None:
+            return *self._places[name], views
+        values = constant(name)
+        if values is None:
             raise no_such_weight(name, self._where)
-        return found[1], found[2]
-
-
-def _seen(values: Array, view: str) -> Array:
-    match view:
-        case ".T":
-            return values.T
-        case ".flat":
-            return values.reshape(-1)
-        case "+1":
-            return values + np.float32(1)
-        case _:
-            first, last = view[1:-1].split(":")
-            return values[int(first) : int(last)]
+        return ArrayStore({name: values}), name, views
 
 
 def merge(*stores: WeightStore, where: str) -> NamedStore:
