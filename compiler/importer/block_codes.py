@@ -36,7 +36,7 @@ class BlockCodes:
 
     def values(self) -> F32:
         """The weights as the file means them: float32 [N, K], the product exact, the sum rounded once."""
-        group = np.arange(self.q.shape[1]) // self.group
+        group: NDArray[np.intp] = np.arange(self.shape[1]) // self.group
         return self.scale[:, group] * self.q + self.offset[:, group]
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 from gguf import MODEL_ARCH_NAMES, GGMLQuantizationType, dequantize, get_tensor_name_map
+from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.importer.block_codes import BlockCodes, NoCodes
+from elastix.compiler.importer.gguf_blocks import WITHOUT_CODES, has_codes, read_blocks
 from elastix.compiler.importer.gguf_file import GgufFile
 from elastix.compiler.importer.store import Array, as_float32, bfloat16_as_float32, no_such_weight
 
@@ -52,6 +56,31 @@ class GgufStore:
             rows = raw.reshape(*tensor.shape[:-1], -1)
             values = dequantize(rows, GGMLQuantizationType[tensor.kind]).reshape(tensor.shape)
         return as_float32(self._restore(theirs, values))
+
+    def codes(self, name: str) -> BlockCodes | NoCodes:
+        """The codes of a matrix, its rows in the order that `restore` gives them."""
+        theirs = self._gguf_name(name)
+        tensor = self._file.tensors[theirs]
+        if not has_codes(tensor.kind):
+            return NoCodes(WITHOUT_CODES.get(tensor.kind, f"it is stored as {tensor.kind}"))
+        if len(tensor.shape) != 2:
+            return NoCodes(f"it has {len(tensor.shape)} dimensions")
+        order = self._row_order(theirs, (tensor.shape[0], tensor.shape[1]))
+        if order is None:
+            return NoCodes("conversion to GGUF did more to it than move rows")
+        found = read_blocks(tensor.kind, self._file.data[tensor.begin : tensor.end], tensor.shape[0])
+        return found if isinstance(order, slice) else found.rows(order)
+
+    def _row_order(self, theirs: str, shape: tuple[int, int]) -> NDArray[np.intp] | slice | None:
+        """Which rows of the file `restore` puts where; None if it does anything else."""
+        here = np.broadcast_to(np.arange(shape[0], dtype=np.int32)[:, None], shape)
+        moved = self._restore(theirs, here)
+        if moved is here:
+            return slice(None)
+        columns = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape)
+        if moved.dtype != here.dtype or moved.shape != shape or (moved != moved[:, :1]).any():
+            return None
+        return moved[:, 0].astype(np.intp) if np.array_equal(self._restore(theirs, columns), columns) else None
 
     def _gguf_name(self, name: str) -> str:
         if name not in self._gguf_names:

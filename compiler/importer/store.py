@@ -104,18 +104,6 @@ class NamedStore:
         return as_float32(seen(store.read(there), views, self._exact))
 
     def codes(self, name: str) -> BlockCodes | NoCodes:
-        """The stored codes of a weight, or of some of its rows (StoreOfCodes)."""
-        store, there, views = self._place(name)
-        found = block_codes(store, there)
-        for view in views:
-            rows = _ROWS.fullmatch(view)
-            if rows is None:
-                return NoCodes(f"it is used as {view} of what is stored")
-            if isinstance(found, BlockCodes):
-                found = found.rows(slice(int(rows[1]), int(rows[2])))
-        return found
-
-    def codes(self, name: str) -> BlockCodes | NoCodes:
         """Codes of a tensor or of rows of it; other views mix or change what shares a scale."""
         store, there, views = self._place(name)
         if other := [view for view in views if not _ROWS.fullmatch(view)]:
