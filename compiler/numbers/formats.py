@@ -8,28 +8,56 @@ from typing import Final
 
 from elastix.compiler.errors import ElastixError
 
-SCALES: Final = ("s8", "s6", "s8c8")
-"""Scale formats, in the order of the descriptor's code."""
-ZEROS: Final = ("symmetric", "half_step", "asymmetric")
-TILE: Final = 32
-"""Columns of a tile: the bits of one row's slice of a beat."""
-BEATS: Final = (64, 128, 256, 512)
-ACTIVATION_BITS: Final = range(8, 13)
-SEGMENT_ALIGNMENT: Final = 4096
-_PER_WORD: Final = {"s8": 4, "s6": 5, "s8c8": 2}
-_SCALE_MAXIMUM: Final = {"s8": 255, "s6": 63, "s8c8": 255}
-
 
 def _ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
 @dataclass(frozen=True)
+class ScaleFormat:
+    """An entry of the header, one for each row and group: `scale_bits` of s, above them the top `zero_bits` of c8."""
+
+    name: str
+    scale_bits: int
+    zero_bits: int = 0
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits of an entry."""
+        return self.scale_bits + self.zero_bits
+
+    @property
+    def first(self) -> int:
+        """Entries in the upper 16 bits of the row-scale word."""
+        return 16 // self.entry_bits
+
+    @property
+    def per_word(self) -> int:
+        """Entries in each header word after the row-scale word."""
+        return 32 // self.entry_bits
+
+    def header_words(self, groups: int) -> int:
+        """Words of a row before its first plane: the row-scale word, then as many as the entries need."""
+        return 1 + _ceil(max(groups - self.first, 0), self.per_word)
+
+
+SCALE_FORMATS: Final = (ScaleFormat("s8", 8), ScaleFormat("s6", 6), ScaleFormat("s8c8", 8, 8))
+"""In the order of the descriptor's code."""
+SCALES: Final = tuple(layout.name for layout in SCALE_FORMATS)
+ZEROS: Final = ("symmetric", "half_step", "asymmetric")
+TILE: Final = 32
+"""Columns of a tile: the bits of one row's slice of a beat."""
+BEATS: Final = (64, 128, 256, 512)
+ACTIVATION_BITS: Final = range(8, 13)
+SEGMENT_ALIGNMENT: Final = 4096
+
+
+@dataclass(frozen=True)
 class Format:
-    """How the weights of one layer are written: w = rowscale · s · (q − c/2).
+    """How the weights of one layer are written: w = rowscale · s · (q − z).
 
     bits: 1 … 8; group: columns that share a scale, a multiple of 32 from 32 to 256; scale: one of SCALES;
-    zero: one of ZEROS, `asymmetric` exactly when scale is `s8c8`. Raises ElastixError otherwise.
+    zero: one of ZEROS, `asymmetric` exactly when the scale format holds zero points. Raises ElastixError otherwise.
     """
 
     bits: int
@@ -46,36 +74,53 @@ class Format:
             raise ElastixError(f"scale format {self.scale!r}", wanted=" or ".join(SCALES))
         if self.zero not in ZEROS:
             raise ElastixError(f"zero point {self.zero!r}", wanted=" or ".join(ZEROS))
-        if (self.zero == "asymmetric") != (self.scale == "s8c8"):
+        if (self.zero == "asymmetric") != (self.scale_format.zero_bits > 0):
+            free = " or ".join(layout.name for layout in SCALE_FORMATS if layout.zero_bits)
+            fixed = " or ".join(layout.name for layout in SCALE_FORMATS if not layout.zero_bits)
             raise ElastixError(
                 f"scale format {self.scale} with zero point {self.zero}",
-                wanted="s8c8 with asymmetric, s8 or s6 with symmetric or half_step",
+                wanted=f"{free} with asymmetric, {fixed} with symmetric or half_step",
             )
 
     @property
-    def c(self) -> int:
-        """Twice the zero point; for asymmetric formats, where c is free per group, the middle 2^b."""
-        return (1 << self.bits) - (1 if self.zero == "half_step" else 0)
+    def scale_format(self) -> ScaleFormat:
+        """The entries of the header."""
+        return SCALE_FORMATS[self.scale_code]
+
+    @property
+    def z16(self) -> int:
+        """Z, 16 times the zero point; for asymmetric formats, where it is free per group, the middle."""
+        return (1 << self.bits + 3) - (8 if self.zero == "half_step" else 0)
+
+    @property
+    def zero_bits(self) -> int:
+        """Top bits of c8 that an engine looks at, the others being 0; 0 where the zero point is not free."""
+        return min(self.scale_format.zero_bits, 2 * self.bits + 1)
+
+    @property
+    def c8_step(self) -> int:
+        """What c8 is a multiple of, 1 … 256: from one zero point to the next."""
+        return 1 << (8 - self.zero_bits)
+
+    @property
+    def z_step(self) -> float:
+        """From one free zero point to the next, in codes: z is a multiple of it, from 0 to 2^b − z_step."""
+        return self.c8_step * (1 << self.bits) / 256
 
     @property
     def c9(self) -> int:
-        """c in the descriptor: 9 bits, aligned at the top (C1); 0 when asymmetric, where nothing looks at it."""
+        """The common zero point in the descriptor, 9 bits, aligned at the top (C1); 0 when asymmetric."""
         return {"symmetric": 256, "half_step": 255, "asymmetric": 0}[self.zero]
 
     @property
     def scale_code(self) -> int:
-        """The descriptor's scale format: 0 `s8`, 1 `s6`, 2 `s8c8`."""
+        """The descriptor's scale format: the place in SCALE_FORMATS."""
         return SCALES.index(self.scale)
 
     @property
     def scale_maximum(self) -> int:
         """Largest group scale: 255 or 63."""
-        return _SCALE_MAXIMUM[self.scale]
-
-    @property
-    def scales_per_word(self) -> int:
-        """Group scales in a 32-bit slice of a header beat."""
-        return _PER_WORD[self.scale]
+        return (1 << self.scale_format.scale_bits) - 1
 
     @property
     def group_tiles(self) -> int:
@@ -100,7 +145,7 @@ class Format:
 
 def accumulator_bits(k: int, activation_bits: int) -> int:
     """Bits of a signed accumulator that holds every row sum of k columns, whatever the format (bound of C2)."""
-    bound = 255 * k * (1 << (activation_bits - 1)) * 511
+    bound = 255 * k * (1 << (activation_bits - 1)) * 4095
     return bound.bit_length() + 1
 
 
@@ -151,8 +196,8 @@ class Geometry:
 
     @property
     def header_words(self) -> int:
-        """Beats before the first plane of a block: row scale, then group scales."""
-        return 1 + _ceil(self.groups, self.format.scales_per_word)
+        """Beats before the first plane of a block: row scale with the first entries, then the others."""
+        return self.format.scale_format.header_words(self.groups)
 
     @property
     def block_beats(self) -> int:

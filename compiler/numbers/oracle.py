@@ -3,13 +3,13 @@
 An engine like the others: given a memory and the address of a descriptor it writes the results into the memory.
 It shares no code with the packer: it takes the descriptor and the stream apart by itself.
 
-Why int64 never overflows: K < 2^21 (16 bits of tiles), |x̂| < 2^11 (A ≤ 12), |2q − c| < 2^9 and s < 2^8, so |d| < 2^41
-within a row and |acc| < 2^49 (C2), which float64 also holds exactly (C7).
+Why int64 never overflows: K < 2^21 (16 bits of tiles), |x̂| < 2^11 (A ≤ 12), |16q − Z| < 2^12 and s < 2^8, so
+|acc| < 2^52 (C2), which float64 also holds exactly (C7).
 """
 
 import zlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from elastix.compiler.numbers.fp32 import (
 )
 
 Memory = NDArray[np.uint8]
+ENTRIES: Final = ((8, 0), (6, 0), (8, 8))
+"""Bits of s and bits of c8 in an entry of the header, by the descriptor's scale format."""
 
 
 class Processor(Protocol):
@@ -46,14 +48,20 @@ class Processor(Protocol):
 # --- the rules ---------------------------------------------------------------------------------------------------
 
 
-def group_sum(q: Int64, x: Int64, c: Int64) -> Int64:
-    """C1: d[r] = 2·Σ_k q[r,k]·x[k] − c[r]·Σ_k x[k]."""
-    return 2 * (q @ x) - c * x.sum()
+def group_sum(q: Int64, x: Int64, z16: Int64) -> Int64:
+    """C1: d[r] = 16·Σ_k q[r,k]·x[k] − Z[r]·Σ_k x[k]."""
+    return 16 * (q @ x) - z16 * x.sum()
 
 
-def zero_point(c9: int, bits: int) -> int:
-    """C1: the c that the digits of c9 spell in `bits` planes: bits below the last plane are not looked at."""
-    return c9 >> (8 - bits)
+def common_zero_point(c9: int, bits: int) -> int:
+    """C1: the Z that the digits of c9 spell in `bits` planes: bits below the last plane are not looked at."""
+    return 8 * (c9 >> (8 - bits))
+
+
+def free_zero_point(c8: int, bits: int) -> int:
+    """C1: Z = c8·2^(b−4), of the top 2b + 1 bits of c8; the others are not looked at."""
+    unused = max(7 - 2 * bits, 0)
+    return (c8 >> unused << unused << bits) >> 4
 
 
 def row_sum(s: Int64, d: Int64) -> Int64:
@@ -75,7 +83,7 @@ def quantize(x: NDArray[Any], activation_bits: int) -> tuple[NDArray[np.int16], 
 
 
 def leave_accumulator(acc: Int64, rowscale: NDArray[np.uint16], e: int, flags: Flags) -> Float32:
-    """C7, C8, C9: y = (RNE_fp32(acc) × rowscale) · 2^e; rowscale is the stored, halved bf16 pattern."""
+    """C7, C8, C9: y = (RNE_fp32(acc) × rowscale) · 2^e; rowscale is the stored bf16 pattern."""
     p = multiply(from_integer(acc), from_bf16(rowscale), flags)
     return scale_by_power_of_two(p, e, flags)
 
@@ -85,9 +93,9 @@ def add_bias(y: Float32, bias: Float32, flags: Flags) -> Float32:
     return add(y, bias, flags)
 
 
-def weight_values(q: Int64, s: Int64, c: Int64, rowscale: NDArray[np.uint16], flags: Flags) -> Float32:
-    """C11: w = (float)(s·(2q − c)) × rowscale; q, s and c are [rows, columns], rowscale [rows]."""
-    return multiply(from_integer(s * (2 * q - c)), from_bf16(rowscale)[:, None], flags)
+def weight_values(q: Int64, s: Int64, z16: Int64, rowscale: NDArray[np.uint16], flags: Flags) -> Float32:
+    """C11: w = (float)(s·(16q − Z)) × rowscale; q, s and Z are [rows, columns], rowscale [rows]."""
+    return multiply(from_integer(s * (16 * q - z16)), from_bf16(rowscale)[:, None], flags)
 
 
 # --- the memory image --------------------------------------------------------------------------------------------
@@ -153,13 +161,14 @@ def read_descriptor(memory: Memory, address: int, lanes: int) -> Launch:
         raise _bad(f"opcode {w[0] & 255}", "1")
     if not 1 <= launch.bits <= 8:
         raise _bad(f"{launch.bits} bits", "1 to 8")
-    if launch.scale_format > 2:
-        raise _bad(f"scale format {launch.scale_format}", "0, 1 or 2")
+    if launch.scale_format >= len(ENTRIES):
+        raise _bad(f"scale format {launch.scale_format}", f"0 to {len(ENTRIES) - 1}")
     if not 1 <= launch.tokens <= lanes:
         raise _bad(f"{launch.tokens} tokens", f"1 to {lanes}")
     if not launch.tiles or not 1 <= launch.group_tiles <= 8:
         raise _bad(f"{launch.tiles} tiles in groups of {launch.group_tiles}", "at least one, groups of 1 to 8")
-    header = 1 + -(-launch.groups // (4, 5, 2)[launch.scale_format])
+    entry = sum(ENTRIES[launch.scale_format])
+    header = 1 + -(-max(launch.groups - 16 // entry, 0) // (32 // entry))
     if (launch.header_words, launch.block_beats) != (header, header + launch.bits * launch.tiles):
         raise _bad(
             f"{launch.header_words} header words, {launch.block_beats} beats a block",
@@ -170,36 +179,36 @@ def read_descriptor(memory: Memory, address: int, lanes: int) -> Launch:
 
 @dataclass(frozen=True)
 class Block:
-    """One row block, unpacked: rowscale [R], s and c [R, groups], q [R, 32·tiles]."""
+    """One row block, unpacked: rowscale [R], s and Z [R, groups], q [R, 32·tiles]."""
 
     rowscale: NDArray[np.uint16]
     s: Int64
-    c: Int64
+    z16: Int64
     q: Int64
 
 
 def _scales(words: Int64, launch: Launch) -> tuple[Int64, Int64]:
-    """Header words [n, R] after the row scale → s and c, both [R, groups]."""
-    r = words.shape[1]
-    s, c = np.zeros((r, launch.groups), np.int64), np.zeros((r, launch.groups), np.int64)
-    for g in range(launch.groups):
-        if launch.scale_format == 0:
-            s[:, g] = words[g // 4] >> 8 * (g % 4) & 0xFF
-        elif launch.scale_format == 1:
-            s[:, g] = words[g // 5] >> 6 * (g % 5) & 0x3F
-        else:
-            pair = words[g // 2] >> 16 * (g % 2) & 0xFFFF
-            s[:, g] = pair & 0xFF
-            c[:, g] = [zero_point(int(c8) << 1, launch.bits) for c8 in pair >> 8]
-    if launch.scale_format != 2:
-        c[:] = zero_point(launch.c9, launch.bits)
-    return s, c
+    """Header words [header_words, R] → s and Z, both [R, groups]."""
+    scale_bits, zero_bits = ENTRIES[launch.scale_format]
+    entry = scale_bits + zero_bits
+    # One entry after the other, from bit 16 of the first word on; none lies across two words.
+    places = [(0, at) for at in range(16, 33 - entry, entry)]
+    places += [(word, at) for word in range(1, len(words)) for at in range(0, 33 - entry, entry)]
+    shape = (words.shape[1], launch.groups)
+    s, z16 = np.zeros(shape, np.int64), np.full(shape, common_zero_point(launch.c9, launch.bits))
+    for group, (word, at) in enumerate(places[: launch.groups]):
+        found = words[word] >> at & (1 << entry) - 1
+        s[:, group] = found & (1 << scale_bits) - 1
+        if zero_bits:
+            c8 = found >> scale_bits << (8 - zero_bits)
+            z16[:, group] = [free_zero_point(int(value), launch.bits) for value in c8]
+    return s, z16
 
 
 def unpack_block(beats: NDArray[np.uint32], launch: Launch) -> Block:
     """The beats of one block, uint32 [block_beats, R] (slice r of each beat in column r), taken apart."""
     words = beats.astype(np.int64)
-    s, c = _scales(words[1 : launch.header_words], launch)
+    s, z16 = _scales(words[: launch.header_words], launch)
     q = np.zeros((words.shape[1], launch.tiles, 32), np.int64)
     at = launch.header_words
     for g in range(launch.groups):
@@ -208,7 +217,7 @@ def unpack_block(beats: NDArray[np.uint32], launch: Launch) -> Block:
             for tile in tiles:
                 q[:, tile] |= (words[at][:, None] >> np.arange(32) & 1) << plane
                 at += 1
-    return Block((words[0] & 0xFFFF).astype(np.uint16), s, c, q.reshape(len(q), -1))
+    return Block((words[0] & 0xFFFF).astype(np.uint16), s, z16, q.reshape(len(q), -1))
 
 
 def read_segments(memory: Memory, launch: Launch, processor: Processor) -> list[NDArray[np.uint32]]:
@@ -248,7 +257,7 @@ def execute(memory: Memory, descriptor_address: int, processor: Processor) -> Fl
             d = np.zeros_like(block.s)
             for g in range(launch.groups):
                 here = slice(g * columns, (g + 1) * columns)
-                d[:, g] = group_sum(block.q[:, here], x[here], block.c[:, g])
+                d[:, g] = group_sum(block.q[:, here], x[here], block.z16[:, g])
             y[token, i] = leave_accumulator(row_sum(block.s, d), block.rowscale, e, flags)
     _span(memory, launch.y, y.nbytes, "the results")[:] = np.frombuffer(y.tobytes(), np.uint8)
     return flags
@@ -269,6 +278,6 @@ def embedding(memory: Memory, descriptor_address: int, ids: Int64, k: int, proce
         i = row // r
         block = unpack_block(segments[i % processor.channels][i // processor.channels], launch)
         group_of = np.arange(k) // (32 * launch.group_tiles)
-        q, s, c = block.q[:, :k], block.s[:, group_of], block.c[:, group_of]
-        rows.append(weight_values(q, s, c, block.rowscale, flags)[row % r])
+        q, s, z16 = block.q[:, :k], block.s[:, group_of], block.z16[:, group_of]
+        rows.append(weight_values(q, s, z16, block.rowscale, flags)[row % r])
     return np.stack(rows) if rows else np.zeros((0, k), np.float32)

@@ -11,24 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.numbers.formats import SCALES, Format, Geometry
+from elastix.compiler.numbers.formats import SCALE_FORMATS, Format, Geometry
 
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class QuantizedRows:
-    """Rows of a layer as integers: w = 2·rowscale · s · (q − c/2), rowscale being the stored, halved one.
+    """Rows of a layer as integers: w = 16·rowscale · s · (q − z), rowscale being the stored one.
 
-    codes: uint8 [rows, K]; scales: uint8 [rows, groups]; rowscale: uint16 [rows], bf16 patterns, halved;
-    zeros: uint16 [rows, groups], c of each group, for asymmetric formats and no others.
+    codes: uint8 [rows, K]; scales: uint8 [rows, groups]; rowscale: uint16 [rows], bf16 patterns, a sixteenth of the
+    row's scale; zeros: uint8 [rows, groups], c8 of each group, z = c8·2^b/256, for asymmetric formats and no others.
     """
 
     format: Format
     codes: NDArray[np.uint8]
     scales: NDArray[np.uint8]
     rowscale: NDArray[np.uint16]
-    zeros: NDArray[np.uint16] | None = None
+    zeros: NDArray[np.uint8] | None = None
 
     @property
     def rows(self) -> int:
@@ -38,6 +38,13 @@ class QuantizedRows:
     def columns(self) -> int:
         return self.codes.shape[1]
 
+    @property
+    def z16(self) -> NDArray[np.int64]:
+        """Z of each group (C1): int64 [rows, groups]."""
+        if self.zeros is None:
+            return np.full(self.scales.shape, self.format.z16, np.int64)
+        return (self.zeros.astype(np.int64) << self.format.bits) >> 4
+
     def slice(self, start: int, stop: int) -> "QuantizedRows":
         """Rows start … stop − 1."""
         here = slice(start, stop)
@@ -45,18 +52,24 @@ class QuantizedRows:
         return QuantizedRows(self.format, self.codes[here], self.scales[here], self.rowscale[here], zeros)
 
 
-def _scale_words(rows: QuantizedRows, geometry: Geometry) -> NDArray[np.uint32]:
-    """Header words after the row scale: uint32 [rows, header_words − 1]."""
-    form, per_word = rows.format, rows.format.scales_per_word
-    fields = rows.scales.astype(np.uint32)
+def _header_words(rows: QuantizedRows, geometry: Geometry) -> NDArray[np.uint32]:
+    """Row-scale word with the first entries, then the words of the others: uint32 [rows, header_words]."""
+    form, layout = rows.format, rows.format.scale_format
+    entries = rows.scales.astype(np.uint32)
     if rows.zeros is not None:
-        c8 = (rows.zeros.astype(np.uint32) << (8 - form.bits)) >> 1
-        fields = fields | c8 << 8
-    padded = np.zeros((rows.rows, (geometry.header_words - 1) * per_word), np.uint32)
-    padded[:, : geometry.groups] = fields
-    width = {"s8": 8, "s6": 6, "s8c8": 16}[form.scale]
-    shifts = (np.arange(per_word) * width).astype(np.uint32)
-    return np.bitwise_or.reduce(padded.reshape(rows.rows, -1, per_word) << shifts, axis=2)
+        if (rows.zeros % form.c8_step).any():
+            raise ElastixError(f"zero points that {form} has no bits for", wanted=f"c8 a multiple of {form.c8_step}")
+        entries |= rows.zeros.astype(np.uint32) >> (8 - layout.zero_bits) << layout.scale_bits
+    words = np.zeros((rows.rows, geometry.header_words), np.uint32)
+    words[:, 0] = rows.rowscale
+    for group in range(geometry.groups):
+        if group < layout.first:
+            word, shift = 0, 16 + group * layout.entry_bits
+        else:
+            word, place = divmod(group - layout.first, layout.per_word)
+            word, shift = word + 1, place * layout.entry_bits
+        words[:, word] |= entries[:, group] << np.uint32(shift)
+    return words
 
 
 def _plane_words(codes: NDArray[np.uint8], plane: int) -> NDArray[np.uint32]:
@@ -71,8 +84,7 @@ def pack_blocks(rows: QuantizedRows, geometry: Geometry) -> Bytes:
     words = np.zeros((blocks, geometry.block_beats, r), "<u4")
 
     header = np.zeros((blocks * r, geometry.header_words), np.uint32)
-    header[: rows.rows, 0] = rows.rowscale
-    header[: rows.rows, 1:] = _scale_words(rows, geometry)
+    header[: rows.rows] = _header_words(rows, geometry)
     words[:, : geometry.header_words] = header.reshape(blocks, r, -1).transpose(0, 2, 1)
 
     padded = rows.codes
@@ -188,8 +200,9 @@ class Descriptor:
         if len(raw) != 64 or zlib.crc32(raw[:60]) != int.from_bytes(raw[60:], "little"):
             raise ElastixError("64 bytes that are no descriptor", wanted="a descriptor with its CRC")
         w = [int(word) for word in np.frombuffer(raw, "<u4")]
-        if w[0] & 255 != 1 or (w[0] >> 16 & 255) >= len(SCALES):
-            raise ElastixError(f"a descriptor that begins with {w[0]:#010x}", wanted="opcode 1 and scale format 0 to 2")
+        if w[0] & 255 != 1 or (w[0] >> 16 & 255) >= len(SCALE_FORMATS):
+            wanted = f"opcode 1 and scale format 0 to {len(SCALE_FORMATS) - 1}"
+            raise ElastixError(f"a descriptor that begins with {w[0]:#010x}", wanted=wanted)
         return cls(
             bits=w[0] >> 8 & 255,
             scale_code=w[0] >> 16 & 255,

@@ -1,8 +1,8 @@
 """Float weights to codes, group scales, row scales and zero points of least squared error.
 
 Per group, first the step δ in floating point: a few clippings of its range, each with the step that least squares gives
-for the codes it leads to, δ* = Σuz/Σz² (z = q − c/2). Then the row scale: a bf16 just large enough that every s fits.
-Then s itself, and c where it is free, on the actual integer grid: the neighbours of δ*/rowscale are tried and the one
+for the codes it leads to, δ* = Σuv/Σv² (v = q − z). Then the row scale: a bf16 just large enough that every s fits.
+Then s itself, and z where it is free, on the actual integer grid: the neighbours of δ*/rowscale are tried and the one
 of least error stays. Rows are scaled by a power of two first, so tiny and huge ones lose nothing.
 """
 
@@ -51,12 +51,12 @@ class Quantized:
 
 @dataclass
 class _Part:
-    """Equally long groups of a chunk: u [rows, groups, n], scaled rows; step, c and s [rows, groups] once found."""
+    """Equally long groups of a chunk: u [rows, groups, n], scaled rows; step, z and s [rows, groups] once found."""
 
     columns: slice
     u: F32
     step: F32
-    c: F32
+    z: F32
     s: F32
 
 
@@ -69,15 +69,15 @@ def _parts(u: F32, form: Format) -> list[_Part]:
         if stop > start:
             piece = np.ascontiguousarray(u[:, start:stop]).reshape(n, -1, size)
             empty = np.zeros(piece.shape[:2], np.float32)
-            parts.append(_Part(slice(start, stop), piece, empty, np.full_like(empty, form.c), empty.copy()))
+            parts.append(_Part(slice(start, stop), piece, empty, np.full_like(empty, form.z16 / 16), empty.copy()))
     return parts
 
 
-def _codes(u: F32, step: F32, c: F32, top: int) -> F32:
-    """q = clamp(RNE(u/δ + c/2), 0, 2^b − 1); a step of 0 gives code 0."""
+def _codes(u: F32, step: F32, z: F32, top: int) -> F32:
+    """q = clamp(RNE(u/δ + z), 0, 2^b − 1); a step of 0 gives code 0."""
     inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
     q = u * inverse[..., None]
-    q += (0.5 * c)[..., None]
+    q += z[..., None]
     np.rint(q, out=q)
     np.maximum(q, 0, out=q)
     np.minimum(q, top, out=q)
@@ -88,31 +88,32 @@ def _dot(a: F32, b: F32) -> F32:
     return np.einsum("rgk,rgk->rg", a, b)
 
 
-def _error(u: F32, step: F32, c: F32, top: int) -> F32:
-    """Σ(u − δ·z)² of each group."""
-    z = _codes(u, step, c, top)
-    z -= (0.5 * c)[..., None]
-    z *= step[..., None]
-    z -= u
-    return _dot(z, z)
+def _error(u: F32, step: F32, z: F32, top: int) -> F32:
+    """Σ(u − δ·(q − z))² of each group."""
+    v = _codes(u, step, z, top)
+    v -= z[..., None]
+    v *= step[..., None]
+    v -= u
+    return _dot(v, v)
 
 
 def _centre(low: F32, high: F32, step: F32, form: Format) -> F32:
-    """The c of asymmetric groups that puts their range's middle on the codes' middle; even when b = 8 (C1)."""
-    zero = 0.5 * ((1 << form.bits) - 1) - 0.5 * np.divide(low + high, step, out=np.zeros_like(step), where=step > 0)
-    return _allowed(np.rint(zero) * 2 if form.bits == 8 else np.rint(2 * zero), form)
+    """The z of asymmetric groups that puts their range's middle on the codes' middle."""
+    middle = np.divide(low + high, step, out=np.zeros_like(step), where=step > 0)
+    return _allowed(np.float32(0.5 * ((1 << form.bits) - 1)) - np.float32(0.5) * middle, form)
 
 
-def _allowed(c: F32, form: Format) -> F32:
-    top = (2 << form.bits) - (2 if form.bits == 8 else 1)
-    return np.clip(c, 0, top).astype(np.float32)
+def _allowed(z: F32, form: Format) -> F32:
+    """The nearest zero points that the format has."""
+    step, top = np.float32(form.z_step), np.float32((1 << form.bits) - form.z_step)
+    return np.clip(np.rint(z / step) * step, 0, top).astype(np.float32)
 
 
 def _find_steps(part: _Part, form: Format) -> None:
-    """Step (and c) of each group in floating point: the clipping that leaves the least squared error."""
+    """Step (and z) of each group in floating point: the clipping that leaves the least squared error."""
     u, top = part.u, (1 << form.bits) - 1
     low, high = np.minimum(u.min(axis=2), 0), np.maximum(u.max(axis=2), 0)
-    half = 0.5 * form.c
+    half = form.z16 / 16
     if form.zero == "asymmetric":
         widest = (high - low) / top
     else:
@@ -120,35 +121,35 @@ def _find_steps(part: _Part, form: Format) -> None:
     best = np.full_like(widest, -1.0)
     for clipping in CLIPPINGS[form.bits]:
         step = (widest * np.float32(clipping)).astype(np.float32)
-        c = _centre(low, high, step, form) if form.zero == "asymmetric" else np.full_like(step, form.c)
-        z = _codes(u, step, c, top)
-        z -= (0.5 * c)[..., None]
-        a, b = _dot(u, z), _dot(z, z)
+        z = _centre(low, high, step, form) if form.zero == "asymmetric" else np.full_like(step, half)
+        v = _codes(u, step, z, top)
+        v -= z[..., None]
+        a, b = _dot(u, v), _dot(v, v)
         fitted = np.divide(a, b, out=np.zeros_like(a), where=b > 0)
         gain = a * fitted
         better = (gain > best) & (fitted > 0)
         np.copyto(best, gain, where=better)
         np.copyto(part.step, fitted, where=better)
-        np.copyto(part.c, c, where=better)
+        np.copyto(part.z, z, where=better)
 
 
 def _fit_scales(part: _Part, rowscale: F32, form: Format) -> F32:
-    """s (and c) of each group on the integer grid: the best of the neighbours of δ/rowscale. Returns Σ(u − δz)²."""
+    """s (and z) of each group on the integer grid: the best neighbours of δ/rowscale. Returns Σ(u − δ(q − z))²."""
     top, scale = (1 << form.bits) - 1, rowscale[:, None]
     middle = np.rint(np.divide(part.step, scale, out=np.zeros_like(part.step), where=scale > 0))
-    found_c, best = part.c.copy(), np.full_like(part.step, np.inf)
-    moves = [(-1, 0), (0, 0), (1, 0)]
+    best = np.full_like(part.step, np.inf)
+    moves = [(-1, 0.0), (0, 0.0), (1, 0.0)]
     if form.zero == "asymmetric":
-        one = 2 if form.bits == 8 else 1
-        moves += [(0, -one), (0, one)]
-    for ds, dc in moves:
-        s = np.clip(middle + ds, 0, form.scale_maximum)
-        c = found_c if dc == 0 else _allowed(found_c + dc, form)
-        error = _error(part.u, s * scale, c, top)
+        halves = (0.5, 0.25, 0.125, 0.0625)
+        moves += [(0, sign * half) for half in halves if half >= form.z_step for sign in (-1, 1)]
+    for ds, dz in moves:
+        s = np.clip(middle + ds, 0, form.scale_maximum) if dz == 0 else part.s
+        z = part.z if dz == 0 else _allowed(part.z + np.float32(dz), form)
+        error = _error(part.u, s * scale, z, top)
         better = error < best
         np.copyto(best, error, where=better)
         np.copyto(part.s, s, where=better)
-        np.copyto(part.c, c, where=better)
+        np.copyto(part.z, z, where=better)
     return best
 
 
@@ -161,9 +162,9 @@ def _row_exponents(w: F32) -> NDArray[np.int32]:
 
 def _row_scales(steps: F32, exponents: NDArray[np.int32], form: Format) -> F32:
     """The least bf16 of each row, in units of u, that lets every s fit; of 16 neighbours the best gained under 2 %."""
-    # The stored row scale is halved and must be normal, so in units of u it is at least 2^(−125 − k).
+    # The stored row scale is a sixteenth and must be normal, so in units of u it is at least 2^(−122 − k).
     largest = steps.max(axis=1)
-    least = np.ldexp(np.float32(1), np.maximum(-125 - exponents, -126))
+    least = np.ldexp(np.float32(1), np.maximum(-122 - exponents, -126))
     wanted = np.maximum(largest / np.float32(form.scale_maximum), least).astype(np.float32)
     above = (wanted.view(np.uint32) + np.uint32(0xFFFF)) >> 16 << 16
     return np.where(largest > 0, above.view(np.float32), 0).astype(np.float32)
@@ -187,15 +188,15 @@ def quantize_rows(w: NDArray[np.float32], form: Format, *, name: str = "") -> Qu
     for part in parts:
         error += _fit_scales(part, rowscale, form).sum(axis=1, dtype=np.float64)
         step = part.s * rowscale[:, None]
-        codes[:, part.columns] = _codes(part.u, step, part.c, (1 << form.bits) - 1).reshape(n, -1)
+        codes[:, part.columns] = _codes(part.u, step, part.z, (1 << form.bits) - 1).reshape(n, -1)
     units = np.ldexp(1.0, 2 * exponents)
-    stored = np.ldexp(rowscale, exponents - 1)
+    stored = np.ldexp(rowscale, exponents - 4)
     rows = QuantizedRows(
         format=form,
         codes=codes,
         scales=np.concatenate([part.s for part in parts], axis=1).astype(np.uint8),
         rowscale=(stored.view(np.uint32) >> 16).astype(np.uint16),
-        zeros=np.concatenate([part.c for part in parts], axis=1).astype(np.uint16)
+        zeros=(np.concatenate([part.z for part in parts], axis=1) * np.float32(256 >> form.bits)).astype(np.uint8)
         if form.zero == "asymmetric"
         else None,
     )
@@ -246,6 +247,5 @@ def quantize(w: NDArray[np.float32], form: Format, *, name: str = "", threads: i
 def dequantize(rows: QuantizedRows) -> NDArray[np.float32]:
     """The weights that the codes stand for, as C11 has them: [rows, K]."""
     group = np.arange(rows.columns) // rows.format.group
-    s = rows.scales.astype(np.int64)[:, group]
-    c = np.int64(rows.format.c) if rows.zeros is None else rows.zeros.astype(np.int64)[:, group]
-    return weight_values(rows.codes.astype(np.int64), s, np.broadcast_to(c, s.shape), rows.rowscale, Flags())
+    s, z16 = rows.scales.astype(np.int64)[:, group], rows.z16[:, group]
+    return weight_values(rows.codes.astype(np.int64), s, z16, rows.rowscale, Flags())

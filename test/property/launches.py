@@ -1,6 +1,7 @@
 """Random launches as memory images, with the dense integer computation that every engine must agree with."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
@@ -45,17 +46,24 @@ class Launch:
         """What an engine left at y: fp32 [tokens, rows]."""
         return read_results(memory, self.descriptor.y, self.geometry, len(self.e))
 
+    def zero_point(self, row: int, group: int) -> int:
+        """16·z by the README: the middle of the codes, half a code below it, or c8/256 of the codes' range."""
+        bits, zeros = self.rows.format.bits, self.rows.zeros
+        if zeros is not None:
+            return int(16 * Fraction(int(zeros[row, group]) * 2**bits, 256))
+        return 8 * 2**bits - (8 if self.rows.format.zero == "half_step" else 0)
+
     def accumulators(self) -> list[list[int]]:
         """Σ_g s·d by Python integers, straight from the definition: [token][row]."""
-        form, group = self.rows.format, self.rows.format.group
+        group = self.rows.format.group
         answer: list[list[int]] = []
         for x in self.x.tolist():
             sums: list[int] = []
             for r, codes in enumerate(self.rows.codes.tolist()):
                 total = 0
                 for k, (q, value) in enumerate(zip(codes, x, strict=True)):
-                    c = form.c if self.rows.zeros is None else int(self.rows.zeros[r, k // group])
-                    total += int(self.rows.scales[r, k // group]) * (2 * q - c) * value
+                    z16 = self.zero_point(r, k // group)
+                    total += int(self.rows.scales[r, k // group]) * (16 * q - z16) * value
                 sums.append(total)
             answer.append(sums)
         return answer
@@ -81,9 +89,8 @@ def random_rows(form: Format, n: int, k: int, rng: np.random.Generator, extreme:
     groups = -(-k // form.group)
     zeros = None
     if form.zero == "asymmetric":
-        # At 8 bits only the even c travel.
-        step = 2 if form.bits == 8 else 1
-        zeros = (integers(((2 << form.bits) - step) // step, (n, groups)) * step).astype(np.uint16)
+        step = 1 << max(7 - 2 * form.bits, 0)  # bits that no engine looks at are 0
+        zeros = (integers(256 // step - 1, (n, groups)) * step).astype(np.uint8)
     exponents = rng.choice([0, 1, 2, 100, 120, 127, 135, 250, 254], n) if extreme else rng.integers(100, 130, n)
     mantissas = np.where(exponents == 0, 0, rng.integers(0, 128, n))
     return QuantizedRows(

@@ -92,7 +92,8 @@ def test_unpacking_gives_back_what_was_packed(launch: Launch) -> None:
         np.testing.assert_array_equal(block.q[:n, : rows.columns], here.codes)
         np.testing.assert_array_equal(block.s[:n], here.scales)
         np.testing.assert_array_equal(block.rowscale[:n], here.rowscale)
-        np.testing.assert_array_equal(block.c[:n], rows.format.c if here.zeros is None else here.zeros)
+        z16 = [[launch.zero_point(i * r + row, g) for g in range(launch.geometry.groups)] for row in range(n)]
+        np.testing.assert_array_equal(block.z16[:n], z16)
         assert not block.q[:, rows.columns :].any() and not block.q[n:].any()
         assert not block.s[n:].any() and not block.rowscale[n:].any()
 
@@ -108,8 +109,8 @@ def test_embedding_rows_are_the_dequantized_rows(launch: Launch, seed: int) -> N
     for row, index in zip(rows, ids.tolist(), strict=True):
         for column in range(0, k, 37):
             g = column // launch.rows.format.group
-            c = launch.rows.format.c if launch.rows.zeros is None else int(launch.rows.zeros[index, g])
-            integer = int(launch.rows.scales[index, g]) * (2 * int(launch.rows.codes[index, column]) - c)
+            distance = 16 * int(launch.rows.codes[index, column]) - launch.zero_point(index, g)
+            integer = int(launch.rows.scales[index, g]) * distance
             assert Fraction(float(row[column])) == fp32(integer * scales[index])[0]
 
 
@@ -138,35 +139,57 @@ def test_quantizing_refuses_what_no_rule_defines() -> None:
             oracle.quantize(np.array([[1.0, bad]], np.float32), 11)
 
 
+def digits(bits: int, c9: int, fine: bool) -> list[tuple[int, int, Fraction]]:
+    """C1: for each plane the digit of the zero point, its fine bit, and what a fine bit weighs."""
+    count = min(bits, 7 - bits) if fine and bits < 7 else 0
+    answer: list[tuple[int, int, Fraction]] = []
+    for plane in range(bits):
+        digit = c9 >> 7 if plane == 0 else c9 >> (7 - plane) & 1
+        place = plane - (bits - count)
+        answer.append((digit, c9 >> (7 - bits - place) & 1 if place >= 0 else 0, Fraction(1, 1 << count)))
+    return answer
+
+
 @given(st.integers(1, 8), st.integers(0, 511))
-def test_digits_of_c9_spell_the_zero_point(bits: int, c9: int) -> None:
+def test_digits_of_c9_spell_the_common_zero_point(bits: int, c9: int) -> None:
     """C1: the first plane takes c9[8:7], each plane after it the next lower bit; d doubles when a plane begins."""
     spelled = 0
-    for plane in range(bits):
-        spelled = 2 * spelled + (c9 >> 7 if plane == 0 else c9 >> (7 - plane) & 1)
-    assert oracle.zero_point(c9, bits) == spelled
+    for digit, _, _ in digits(bits, c9, fine=False):
+        spelled = 2 * spelled + digit
+    assert oracle.common_zero_point(c9, bits) == 8 * spelled
+
+
+@given(st.integers(1, 8), st.integers(0, 255))
+def test_digits_and_fine_bits_spell_the_free_zero_point(bits: int, c8: int) -> None:
+    spelled = Fraction(0)
+    for digit, fine, weight in digits(bits, c8 << 1, fine=True):
+        spelled = 2 * spelled + digit + fine * weight
+    assert oracle.free_zero_point(c8, bits) == 8 * spelled
+    looked_at = c8 >> max(7 - 2 * bits, 0) << max(7 - 2 * bits, 0)
+    assert 8 * spelled == 16 * Fraction(looked_at * 2**bits, 256)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_c9_of_the_fixed_formats(bits: int) -> None:
-    assert oracle.zero_point(Format(bits).c9, bits) == Format(bits).c == 2**bits
+    assert oracle.common_zero_point(Format(bits).c9, bits) == Format(bits).z16 == 8 * 2**bits
     half = Format(bits, zero="half_step")
-    assert oracle.zero_point(half.c9, bits) == half.c == 2**bits - 1
+    assert oracle.common_zero_point(half.c9, bits) == half.z16 == 8 * (2**bits - 1)
 
 
-@given(formats)
-def test_bit_planes_give_the_group_sum(form: Format) -> None:
+@given(formats, st.integers(0, 255))
+def test_bit_planes_give_the_group_sum(form: Format, c8: int) -> None:
     """C1's plane by plane recipe, which hardware follows, equals its sum, which the oracle computes."""
     rng = np.random.default_rng(form.bits)
     q, x = rng.integers(0, 1 << form.bits, (3, 64)), rng.integers(-1023, 1024, 64)
-    c = form.c
-    c9, d = c << (8 - form.bits), np.zeros(3, np.int64)
-    for number, plane in enumerate(reversed(range(form.bits))):
-        digit = c9 >> 7 if number == 0 else c9 >> (7 - number) & 1
+    free = form.zero == "asymmetric"
+    z16 = oracle.free_zero_point(c8, form.bits) if free else form.z16
+    d = np.zeros(3, np.int64)
+    for number, (digit, fine, weight) in enumerate(digits(form.bits, c8 << 1 if free else form.c9, free)):
         d = 2 * d
         for tile in (slice(0, 32), slice(32, 64)):
-            d += 2 * ((q[:, tile] >> plane & 1) @ x[tile]) - digit * x[tile].sum()
-    np.testing.assert_array_equal(d, oracle.group_sum(q, x, np.full(3, c)))
+            ones, total = (q[:, tile] >> form.bits - 1 - number & 1) @ x[tile], x[tile].sum()
+            d += 16 * ones - int(8 * (digit + fine * weight)) * total
+    np.testing.assert_array_equal(d, oracle.group_sum(q, x, np.full(3, z16)))
 
 
 def _one(**changes: int) -> tuple[np.ndarray, Processor]:
@@ -187,7 +210,7 @@ def _one(**changes: int) -> tuple[np.ndarray, Processor]:
     [
         ({"bits": 0}, "0 bits; wanted: 1 to 8"),
         ({"bits": 9}, "9 bits; wanted: 1 to 8"),
-        ({"scale_code": 3}, "scale format 3; wanted: 0, 1 or 2"),
+        ({"scale_code": 3}, "scale format 3; wanted: 0 to 2"),
         ({"tokens": 0}, "0 tokens; wanted: 1 to 2"),
         ({"tokens": 3}, "3 tokens; wanted: 1 to 2"),
         ({"tiles": 0}, "0 tiles in groups of 2"),

@@ -3,7 +3,7 @@
 import pytest
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.numbers.formats import Format, Geometry, accumulator_bits
+from elastix.compiler.numbers.formats import SCALE_FORMATS, Format, Geometry, accumulator_bits
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,41 @@ def test_what_is_no_short_form(text: str) -> None:
 
 
 def test_zero_points() -> None:
-    assert (Format(3).c, Format(3).c9) == (8, 256)
-    assert (Format(3, zero="half_step").c, Format(3, zero="half_step").c9) == (7, 255)
+    assert (Format(3).z16, Format(3).c9) == (4 * 16, 256)
+    assert (Format(3, zero="half_step").z16, Format(3, zero="half_step").c9) == (3.5 * 16, 255)
+
+
+@pytest.mark.parametrize(
+    ("bits", "looked_at", "step"),
+    [
+        (1, 3, 1 / 4),
+        (2, 5, 1 / 8),
+        (3, 7, 1 / 16),
+        (4, 8, 1 / 16),
+        (5, 8, 1 / 8),
+        (6, 8, 1 / 4),
+        (7, 8, 1 / 2),
+        (8, 8, 1),
+    ],
+)
+def test_free_zero_points(bits: int, looked_at: int, step: float) -> None:
+    form = Format(bits, 32, "s8c8", "asymmetric")
+    assert (form.zero_bits, form.c8_step, form.z_step) == (looked_at, 256 >> looked_at, step)
+    assert (Format(bits).zero_bits, form.z16) == (0, 2 ** (bits - 1) * 16)
+
+
+def test_entries_of_the_header() -> None:
+    """As many entries as fit beside the row scale, then as many as fit in each word."""
+    found = {f.name: (f.first, f.per_word, [f.header_words(n) for n in (1, 2, 3, 6, 7, 18)]) for f in SCALE_FORMATS}
+    assert found == {
+        "s8": (2, 4, [1, 1, 2, 2, 3, 5]),
+        "s6": (2, 5, [1, 1, 2, 2, 2, 5]),
+        "s8c8": (1, 2, [1, 2, 2, 4, 4, 10]),
+    }
 
 
 def test_geometry_by_hand() -> None:
-    # 172 columns: 6 tiles, 3 groups of 2 tiles, one header beat of five 6-bit scales; 19 rows: 3 blocks of 8.
+    # 172 columns: 6 tiles, 3 groups of 2 tiles, two scales with the row scale, one in a word; 19 rows: 3 blocks of 8.
     geometry = Geometry(Format(4, 64, "s6", "half_step"), 19, 172, 256, channels=2)
     assert (geometry.block_rows, geometry.row_blocks, geometry.tiles, geometry.groups) == (8, 3, 6, 3)
     assert (geometry.header_words, geometry.block_beats) == (2, 2 + 4 * 6)
@@ -67,8 +96,8 @@ def test_geometry_by_hand() -> None:
 
 def test_one_weight() -> None:
     geometry = Geometry(Format(1), 1, 1, 64, channels=2)
-    assert (geometry.row_blocks, geometry.tiles, geometry.groups, geometry.block_beats) == (1, 1, 1, 3)
-    assert [geometry.segment_beats(c) for c in (0, 1)] == [4, 1]
+    assert (geometry.row_blocks, geometry.tiles, geometry.groups, geometry.block_beats) == (1, 1, 1, 2)
+    assert [geometry.segment_beats(c) for c in (0, 1)] == [3, 1]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +117,6 @@ def test_what_has_no_geometry(arguments: tuple[int, int, int, int], message: str
 
 @pytest.mark.parametrize(("k", "a"), [(1, 8), (576, 11), (1536, 11), (2097120, 12)])
 def test_accumulators_hold_the_largest_sum(k: int, a: int) -> None:
-    largest = 255 * k * (1 << (a - 1)) * 511
+    largest = 255 * k * (1 << (a - 1)) * 4095
     assert largest < 1 << (accumulator_bits(k, a) - 1) <= 2 * largest
-    assert accumulator_bits(k, a) <= 51
+    assert accumulator_bits(k, a) <= 53

@@ -28,8 +28,7 @@ def test_a_block_by_hand() -> None:
     )
     (segment,) = pack_layer(rows, Geometry(rows.format, 2, 65, 64))
     body = [
-        [0x3F80, 0x4000],
-        [1 | 63 << 6, 2 | 5 << 6],
+        [0x3F80 | 1 << 16 | 63 << 22, 0x4000 | 2 << 16 | 5 << 22],
         [1, 2],  # group 0, plane 1, tile 0
         [1, 0],  # group 0, plane 1, tile 1
         [1 | 1 << 31, 0],  # group 0, plane 0, tile 0
@@ -47,23 +46,35 @@ def test_pairs_of_scale_and_zero_point() -> None:
         np.zeros((1, 96), np.uint8),
         np.array([[200, 7, 255]], np.uint8),
         np.array([0x3F80], np.uint16),
-        np.array([[15, 0, 9]], np.uint16),
+        np.array([[254, 0, 0x92]], np.uint8),
     )
     (segment,) = pack_layer(rows, Geometry(rows.format, 1, 96, 64))
-    # c = 15 of 4 bits is 0b1111 at the top of 9 bits, whose 8 top bits are 0xF0; the padded row is all zero.
-    header = [[0x3F80, 0], [200 | 0xF0 << 8 | 7 << 16, 0], [255 | 0x90 << 8, 0]]
-    assert words(segment)[:3] == header
+    # The padded row is all zero.
+    assert words(segment)[:2] == [[0x3F80 | 200 << 16 | 254 << 24, 0], [7 | 255 << 16 | 0x92 << 24, 0]]
+
+
+@pytest.mark.parametrize(("bits", "c8"), [(1, 16), (2, 4), (3, 1)])
+def test_zero_points_finer_than_the_engine_looks_are_refused(bits: int, c8: int) -> None:
+    rows = QuantizedRows(
+        Format(bits, 32, "s8c8", "asymmetric"),
+        np.zeros((1, 32), np.uint8),
+        np.ones((1, 1), np.uint8),
+        np.array([0x3F80], np.uint16),
+        np.array([[c8]], np.uint8),
+    )
+    with pytest.raises(ElastixError, match=f"zero points that .* has no bits for; wanted: c8 a multiple of {2 * c8}"):
+        pack_layer(rows, Geometry(rows.format, 1, 32, 64))
 
 
 def test_four_scales_in_a_word() -> None:
     rows = QuantizedRows(
         Format(1, 32),
-        np.zeros((1, 160), np.uint8),
-        np.array([[1, 2, 3, 4, 5]], np.uint8),
+        np.zeros((1, 224), np.uint8),
+        np.array([[1, 2, 3, 4, 5, 6, 7]], np.uint8),
         np.array([0x3F80], np.uint16),
     )
-    (segment,) = pack_layer(rows, Geometry(rows.format, 1, 160, 64))
-    assert words(segment)[1:3] == [[0x04030201, 0], [5, 0]]
+    (segment,) = pack_layer(rows, Geometry(rows.format, 1, 224, 64))
+    assert words(segment)[:3] == [[0x02013F80, 0], [0x06050403, 0], [7, 0]]
 
 
 def test_blocks_are_dealt_to_channels_in_turn() -> None:

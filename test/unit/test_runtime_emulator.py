@@ -75,9 +75,9 @@ def test_is_the_product_of_real_numbers() -> None:
     x = generator.standard_normal((4, 300)).astype(np.float32)
     y = layer.run(x)
     scale = (
-        2.0 * oracle.from_bf16(rows.rowscale)[:, None].astype(np.float64) * np.repeat(rows.scales, 64, axis=1)[:, :300]
+        16.0 * oracle.from_bf16(rows.rowscale)[:, None].astype(np.float64) * np.repeat(rows.scales, 64, axis=1)[:, :300]
     )
-    w = scale * (rows.codes - rows.format.c / 2)
+    w = scale * (rows.codes - rows.format.z16 / 16)
     q, e = oracle.quantize(x, SMALL.activation_bits)
     exact = (q * np.exp2(e)[:, None]) @ w.T
     np.testing.assert_allclose(y, exact, rtol=2.0**-23)  # two roundings: C7, C8
@@ -93,7 +93,7 @@ def test_largest_values() -> None:
         rows = random_rows(np.random.default_rng(0), form, 17, 2048)
         rows.codes[:], rows.scales[:] = code, 255
         if rows.zeros is not None:
-            rows.zeros[:] = 510 - 2 * code
+            rows.zeros[:] = 255 - code
         layer = place(rows, processor, 4)
         x = np.repeat(np.float32([[1.9999], [-1.9999], [1.0], [-1.0]]), 2048, axis=1)
         layer.run(x, CheckedEngine(processor, layer.device.emulator, of_oracle(processor)))
