@@ -179,7 +179,7 @@ void elastix_embedding(elastix_device* device, int64_t descriptor, const int64_t
             for (int64_t first = 0; first < k; first += 32 * layer.group_tiles) {
                 const elastix::GroupScale group = layer.group_scale(slice, static_cast<int>(first / (32 * layer.group_tiles)));
                 for (int64_t column = first; column < std::min<int64_t>(k, first + 32 * layer.group_tiles); ++column) {
-                    const int integer = group.scale * (2 * q[static_cast<size_t>(column)] - group.zero);
+                    const int integer = group.scale * (16 * q[static_cast<size_t>(column)] - group.zero);
                     y[i * k + column] = elastix::settle(static_cast<float>(integer) * row_scale, overflow);
                 }
             }

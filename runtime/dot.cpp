@@ -24,7 +24,7 @@ void dot_generic(const Panel& panel, const Activations* x, int tokens, int64_t (
             }
             for (int r = 0; r < kRows; ++r) {
                 const int zero = panel.zeros ? panel.zeros[group * kRows + r] : panel.zero;
-                acc[t][r] += static_cast<int64_t>(panel.scales[group * kRows + r]) * (2 * dot[r] - zero * x[t].sums[group]);
+                acc[t][r] += static_cast<int64_t>(panel.scales[group * kRows + r]) * (16 * dot[r] - zero * x[t].sums[group]);
             }
         }
     }

@@ -12,7 +12,7 @@ constexpr int kMaxTokens = 15;  // tokens of a launch: four bits
 struct Panel {
     const uint8_t* codes;
     const uint8_t* scales;  // [groups][16]
-    const uint16_t* zeros;  // [groups][16], or null: `zero` holds everywhere
+    const uint16_t* zeros;  // Z (C1), [groups][16], or null: `zero` holds everywhere
     int zero, tiles, group_tiles, packing;
 };
 
@@ -25,7 +25,7 @@ struct Activations {
     const int32_t* sums;   // Σ x of each group
 };
 
-// acc[t][r] = Σ_g s·d of row r and token t, exact.
+// acc[t][r] = Σ_g s·d of row r and token t, exact. d fits an int32: |16q − Z| < 2^12, |x| ≤ 2^11, at most 256 columns.
 using DotKernel = void (*)(const Panel& panel, const Activations* x, int tokens, int64_t (*acc)[kRows]);
 
 // The widest kernel of this CPU, or the one that ELASTIX_SIMD names: generic, avx2, avx512.

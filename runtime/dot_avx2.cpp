@@ -43,7 +43,7 @@ ELASTIX_TARGET void dot_half(const Panel& panel, const Activations& x, int half,
         const __m256i zero = panel.zeros ? _mm256_cvtepu16_epi32(_mm_loadu_si128(
                                                reinterpret_cast<const __m128i*>(panel.zeros + kRows * group + 8 * half)))
                                          : _mm256_set1_epi32(panel.zero);
-        const __m256i d = _mm256_sub_epi32(_mm256_slli_epi32(_mm256_add_epi32(dot02, dot13), 1),
+        const __m256i d = _mm256_sub_epi32(_mm256_slli_epi32(_mm256_add_epi32(dot02, dot13), 4),
                                            _mm256_mullo_epi32(zero, _mm256_set1_epi32(x.sums[group])));
         even = _mm256_add_epi64(even, _mm256_mul_epi32(scale, d));
         odd = _mm256_add_epi64(odd, _mm256_mul_epi32(_mm256_srli_epi64(scale, 32), _mm256_srli_epi64(d, 32)));

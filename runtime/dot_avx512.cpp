@@ -44,8 +44,8 @@ ELASTIX_TARGET void dot_tokens(const Panel& panel, const Activations* x, int64_t
                                                reinterpret_cast<const __m256i*>(panel.zeros + kRows * group)))
                                          : _mm512_set1_epi32(panel.zero);
         for (int t = 0; t < kTokens; ++t) {
-            const __m512i twice = _mm512_add_epi32(_mm512_slli_epi32(high[t], 8), _mm512_slli_epi32(low[t], 1));
-            const __m512i d = _mm512_sub_epi32(twice, _mm512_mullo_epi32(zero, _mm512_set1_epi32(x[t].sums[group])));
+            const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(high[t], 11), _mm512_slli_epi32(low[t], 4));
+            const __m512i d = _mm512_sub_epi32(whole, _mm512_mullo_epi32(zero, _mm512_set1_epi32(x[t].sums[group])));
             even[t] = _mm512_add_epi64(even[t], _mm512_mul_epi32(scale, d));
             odd[t] = _mm512_add_epi64(odd[t], _mm512_mul_epi32(_mm512_srli_epi64(scale, 32), _mm512_srli_epi64(d, 32)));
         }

@@ -92,12 +92,12 @@ DecodedLayer::DecodedLayer(const uint8_t* memory, const Layer& layer, Fault faul
       group_tiles(layer.group_tiles),
       groups(layer.groups()),
       packing(layer.bits <= 2 ? 4 : layer.bits <= 4 ? 2 : 1),
-      zero(layer.c9 >> (8 - layer.bits)),
+      zero(layer.common_zero()),
       panels((layer.rows() + kRows - 1) / kRows),
       panel_bytes(int64_t{32} * kRows * layer.tiles / packing),
       codes(static_cast<size_t>(panels * panel_bytes)),
       scales(static_cast<size_t>(panels * groups * kRows)),
-      zeros(layer.format == ScaleFormat::s8c8 ? scales.size() : 0),
+      zeros(layer.scales().zero_bits > 0 ? scales.size() : 0),
       row_scales(static_cast<size_t>(panels * kRows)) {
     const int width = 8 / packing;
     parallel_for(panels, 16, [&](int64_t begin, int64_t end) {

@@ -46,7 +46,7 @@ inline float add_exponent(float value, int e, bool& overflow) {
     return from_bits((bits & 0x807FFFFFu) | (static_cast<uint32_t>(sum) << 23));
 }
 
-// C7 to C9: an accumulator, its row's halved scale and its token's exponent to the result.
+// C7 to C9: an accumulator, its row's stored scale and its token's exponent to the result.
 inline float leave_accumulator(int64_t accumulator, float row_scale, int e, bool& overflow) {
     const float rounded = static_cast<float>(accumulator);
     return add_exponent(settle(rounded * row_scale, overflow), e, overflow);

@@ -1,5 +1,6 @@
 #include "layer.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -28,18 +29,19 @@ uint64_t transpose8(uint64_t x) {
 }
 
 std::string check_fields(const elastix_processor& processor, const Layer& layer) {
-    const int groups_per_word = layer.format == ScaleFormat::s8 ? 4 : layer.format == ScaleFormat::s6 ? 5 : 2;
     if (layer.bits < 1 || layer.bits > 8) return "bits is " + number(layer.bits) + "; wanted 1 to 8";
-    if (static_cast<int>(layer.format) > 2) return "scale format is " + number(static_cast<int>(layer.format)) + "; wanted 0 to 2";
+    if (layer.format >= kScaleFormatCount)
+        return "scale format is " + number(layer.format) + "; wanted 0 to " + number(kScaleFormatCount - 1);
     if (layer.tokens < 1 || layer.tokens > processor.lanes)
         return "tokens is " + number(layer.tokens) + "; wanted 1 to " + number(processor.lanes);
     if (layer.tiles < 1 || layer.tiles > processor.max_tiles)
         return "tiles is " + number(layer.tiles) + "; wanted 1 to " + number(processor.max_tiles);
     if (layer.group_tiles < 1 || layer.group_tiles > 8) return "group_tiles is " + number(layer.group_tiles) + "; wanted 1 to 8";
     if (layer.row_blocks < 1) return "row_blocks is 0; wanted at least 1";
-    if (layer.header_words != 1 + (layer.groups() + groups_per_word - 1) / groups_per_word)
-        return "header_words is " + number(layer.header_words) + "; wanted " +
-               number(1 + (layer.groups() + groups_per_word - 1) / groups_per_word);
+    const int per_word = layer.scales().per_word(), others = std::max(layer.groups() - layer.scales().first(), 0);
+    const int header_words = 1 + (others + per_word - 1) / per_word;
+    if (layer.header_words != header_words)
+        return "header_words is " + number(layer.header_words) + "; wanted " + number(header_words);
     const auto beats = static_cast<uint32_t>(layer.header_words + layer.bits * layer.tiles);
     if (layer.block_beats != beats) return "block_beats is " + number(layer.block_beats) + "; wanted " + number(beats);
     return "";
@@ -82,19 +84,17 @@ const uint8_t* Layer::row_slice(const uint8_t* memory, int64_t row) const {
 float Layer::row_scale(const uint8_t* slice) const { return flush(from_bf16(static_cast<uint16_t>(load(slice)))); }
 
 GroupScale Layer::group_scale(const uint8_t* slice, int group) const {
-    const auto word = [&](int index) { return load(slice + static_cast<ptrdiff_t>(1 + index) * beat_bytes); };
-    const int drop = 8 - bits;  // c9 is aligned at the top (C1)
-    switch (format) {
-        case ScaleFormat::s8:
-            return {static_cast<uint8_t>(word(group / 4) >> (8 * (group % 4))), static_cast<uint16_t>(c9 >> drop)};
-        case ScaleFormat::s6:
-            return {static_cast<uint8_t>((word(group / 5) >> (6 * (group % 5))) & 63), static_cast<uint16_t>(c9 >> drop)};
-        case ScaleFormat::s8c8: {
-            const uint32_t pair = word(group / 2) >> (16 * (group % 2));
-            return {static_cast<uint8_t>(pair), static_cast<uint16_t>((((pair >> 8) & 0xFF) << 1) >> drop)};
-        }
-    }
-    return {0, 0};
+    const ScaleFormat& entries = scales();
+    const int place = group - entries.first();
+    const int word = place < 0 ? 0 : 1 + place / entries.per_word();
+    const int shift = place < 0 ? 16 + group * entries.entry_bits() : place % entries.per_word() * entries.entry_bits();
+    const uint32_t entry = load(slice + static_cast<ptrdiff_t>(word) * beat_bytes) >> shift;
+    const auto scale = static_cast<uint8_t>(entry & ((1u << entries.scale_bits) - 1));
+    if (entries.zero_bits == 0) return {scale, static_cast<uint16_t>(common_zero())};
+    const uint32_t top = (entry >> entries.scale_bits) & ((1u << entries.zero_bits) - 1);
+    const uint32_t c8 = top << (8 - entries.zero_bits);
+    const int unused = bits < 4 ? 7 - 2 * bits : 0;  // low bits of c8 that are not looked at (C1)
+    return {scale, static_cast<uint16_t>((c8 >> unused << unused << bits) >> 4)};
 }
 
 void Layer::codes(const uint8_t* slice, uint8_t* q) const {
@@ -126,7 +126,7 @@ std::string read_layer(const elastix_processor& processor, const uint8_t* memory
     if ((word[0] & 0xFF) != 1) return at + "opcode is " + number(word[0] & 0xFF) + "; wanted 1 (linear)";
     const auto pair = [&](int low) { return static_cast<uint64_t>(word[low]) | static_cast<uint64_t>(word[low + 1]) << 32; };
     layer.bits = static_cast<int>((word[0] >> 8) & 0xFF);
-    layer.format = static_cast<ScaleFormat>((word[0] >> 16) & 0xFF);
+    layer.format = static_cast<int>((word[0] >> 16) & 0xFF);
     layer.tokens = static_cast<int>(word[0] >> 24);
     layer.row_blocks = word[1];
     layer.tiles = static_cast<int>(word[2] & 0xFFFF);

@@ -7,9 +7,21 @@
 
 namespace elastix {
 
-enum class ScaleFormat : uint8_t { s8 = 0, s6 = 1, s8c8 = 2 };
+// An entry of the header, one for each row and group: `scale_bits` of s, above them the top `zero_bits` of c8.
+struct ScaleFormat {
+    int scale_bits, zero_bits;
 
-// Scale and twice the zero point (C1) of one row and group.
+    constexpr int entry_bits() const { return scale_bits + zero_bits; }
+    // Entries beside the row scale, and in each word after it.
+    constexpr int first() const { return 16 / entry_bits(); }
+    constexpr int per_word() const { return 32 / entry_bits(); }
+};
+
+// By the descriptor's code: s8, s6, s8c8.
+constexpr ScaleFormat kScaleFormats[] = {{8, 0}, {6, 0}, {8, 8}};
+constexpr int kScaleFormatCount = sizeof kScaleFormats / sizeof kScaleFormats[0];
+
+// Scale and Z, 16 times the zero point (C1), of one row and group.
 struct GroupScale {
     uint8_t scale;
     uint16_t zero;
@@ -20,13 +32,15 @@ enum DescriptorWord { kOperation = 0, kX = 8, kY = 10, kCrc = 15 };
 constexpr int kDescriptorWords = 16;
 
 struct Layer {
-    int bits = 0, tokens = 0, tiles = 0, group_tiles = 0, c9 = 0, header_words = 0;
-    ScaleFormat format = ScaleFormat::s8;
+    int bits = 0, format = 0, tokens = 0, tiles = 0, group_tiles = 0, c9 = 0, header_words = 0;
     uint32_t row_blocks = 0, channel_stride = 0, block_beats = 0;
     uint64_t weights = 0, x = 0, y = 0;
     // From the processor: R rows a beat, bytes of a beat, channels.
     int rows_per_block = 0, beat_bytes = 0, channels = 0;
 
+    const ScaleFormat& scales() const { return kScaleFormats[format]; }
+    // Z where it is common to all rows and groups.
+    int common_zero() const { return (c9 >> (8 - bits)) << 3; }
     int groups() const { return (tiles + group_tiles - 1) / group_tiles; }
     int64_t rows() const { return static_cast<int64_t>(row_blocks) * rows_per_block; }
     uint64_t image_bytes() const { return 64ull * (static_cast<uint64_t>(tiles) + 1); }

@@ -43,9 +43,7 @@ def random_rows(form: Format, rows: int, columns: int, seed: int) -> QuantizedRo
     groups = -(-columns // form.group)
     zeros = None
     if form.zero == "asymmetric":
-        # c is at most 2^(b+1) − 1, and even at 8 bits, where it travels as its 8 top bits.
-        top = random.integers(0, 1 << min(8, form.bits + 1), (rows, groups))
-        zeros = (top * (2 if form.bits == 8 else 1)).astype(np.uint16)
+        zeros = (random.integers(0, 1 << form.zero_bits, (rows, groups)) * form.c8_step).astype(np.uint8)
     return QuantizedRows(
         form,
         random.integers(0, 1 << form.bits, (rows, columns)).astype(np.uint8),

@@ -133,7 +133,7 @@ def test_the_largest_sums_fit_where_rows_are_short(max_tiles: int, code: int, mo
     def extreme(form: Format, rows: int, columns: int, seed: int) -> QuantizedRows:
         shape = rows, -(-columns // form.group)
         codes, scales = np.full((rows, columns), code, np.uint8), np.full(shape, 255, np.uint8)
-        zeros = np.full(shape, 510 if code == 0 else 0, np.uint16)
+        zeros = np.full(shape, 255 - code, np.uint8)
         return QuantizedRows(form, codes, scales, np.full(rows, 120 << 7, np.uint16), zeros)
 
     monkeypatch.setattr(elastix.runtime.single_layer, "random_rows", extreme)

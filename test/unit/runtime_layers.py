@@ -43,8 +43,7 @@ def random_rows(generator: np.random.Generator, form: Format, rows: int, columns
     groups = -(-columns // form.group)
     zeros = None
     if form.zero == "asymmetric":
-        zeros = generator.integers(0, 2 << form.bits, (rows, groups)).astype(np.uint16)
-        zeros &= 0xFFFE if form.bits == 8 else 0xFFFF
+        zeros = (generator.integers(0, 1 << form.zero_bits, (rows, groups)) * form.c8_step).astype(np.uint8)
     rowscale = generator.integers(90 * 128, 140 * 128, rows) | generator.integers(0, 2, rows) << 15
     rowscale[generator.random(rows) < 0.1] = 0
     return QuantizedRows(
