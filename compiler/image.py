@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.importer.block_codes import NoCodes, block_codes
 from elastix.compiler.numbers.formats import SEGMENT_ALIGNMENT, Format, Geometry
+from elastix.compiler.numbers.keep import Kept, keep_codes, misfit
 from elastix.compiler.numbers.pack import Bytes, crc_beat, pack_blocks
-from elastix.compiler.numbers.quantize import chunk_rows, map_in_order, quantize_rows
+from elastix.compiler.numbers.quantize import Quantized, chunk_rows, map_in_order, quantize_rows
 
 PARAMETER_ALIGNMENT: Final = 64
 Progress = Callable[[float], None]
@@ -27,7 +29,7 @@ Progress = Callable[[float], None]
 
 
 class Weights(Protocol):
-    """What is needed of a weight store (compiler/importer/store.py)."""
+    """What is needed of a weight store (compiler/importer/store.py); one with codes gives them to be kept."""
 
     def shape(self, name: str) -> tuple[int, ...]: ...
     def dtype(self, name: str) -> str: ...
@@ -78,10 +80,14 @@ class ImageLayout:
 
 @dataclass(frozen=True)
 class WrittenImage:
-    """What came of writing: the file's SHA-256 and each layer's Σ(w − ŵ)²/Σw² (0 where all weights are 0)."""
+    """What came of writing: the file's SHA-256 and, by layer, Σ(w − ŵ)²/Σw² (0 where all weights are 0) and how.
+
+    codes: `kept from Q4_1`, or `rounded` and why the codes of the file could not be kept.
+    """
 
     sha256: str
     errors: dict[str, float]
+    codes: dict[str, str]
 
 
 def _aligned(address: int, alignment: int) -> int:
@@ -117,32 +123,65 @@ def lay_out(
     return ImageLayout(tuple(places), tuple(kept), _aligned(address, SEGMENT_ALIGNMENT))
 
 
-def _write_layer(file: BinaryIO, place: LayerPlace, w: NDArray[Any], threads: int, progress: Progress) -> float:
-    """One layer's segments; returns its relative squared error."""
+@dataclass(frozen=True)
+class _Source:
+    """Where a layer's integers come from: quantized rows of it, its shape, and how the report calls that."""
+
+    rows: Callable[[slice], Quantized]
+    shape: tuple[int, ...]
+    codes: str
+
+
+def _source(store: Weights, name: str, form: Format) -> _Source:
+    """The codes of the file where the format holds them, else its values rounded."""
+    found = block_codes(store, name)
+    why = found.reason if isinstance(found, NoCodes) else misfit(found, form)
+    if isinstance(found, NoCodes) or why:
+        w = store.read(name)
+        return _Source(lambda here: quantize_rows(w[here], form, name=name), w.shape, f"rounded: {why}")
+    return _Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, f"kept from {found.kind}")
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """What some rows lost by quantizing, and how many of kept ones were rounded nevertheless."""
+
+    error: float = 0.0
+    energy: float = 0.0
+    rounded_rows: int = 0
+
+    def __add__(self, other: "_Lost") -> "_Lost":
+        rounded = self.rounded_rows + other.rounded_rows
+        return _Lost(self.error + other.error, self.energy + other.energy, rounded)
+
+
+def _write_layer(file: BinaryIO, place: LayerPlace, source: _Source, threads: int, progress: Progress) -> _Lost:
+    """One layer's segments."""
     geometry, channels = place.geometry, place.geometry.channels
 
-    def packed(here: slice) -> tuple[Bytes, float, float]:
-        quantized = quantize_rows(w[here], geometry.format, name=place.name)
-        return pack_blocks(quantized.rows, geometry), quantized.error, quantized.energy
+    def packed(here: slice) -> tuple[Bytes, _Lost]:
+        quantized = source.rows(here)
+        rounded = quantized.rounded_rows if isinstance(quantized, Kept) else 0
+        return pack_blocks(quantized.rows, geometry), _Lost(quantized.error, quantized.energy, rounded)
 
     crcs, written = [0] * channels, [0] * channels
     starts = [place.address + channel * geometry.channel_stride for channel in range(channels)]
-    error = energy = 0.0
+    total = _Lost()
     # A chunk is a whole number of rounds over the channels, so that its first block is always channel 0's.
-    slices = chunk_rows(w.shape, place.name, geometry.block_rows * channels)
-    for here, (blocks, lost, had) in zip(slices, map_in_order(packed, slices, threads), strict=True):
+    slices = chunk_rows(source.shape, place.name, geometry.block_rows * channels)
+    for here, (blocks, lost) in zip(slices, map_in_order(packed, slices, threads), strict=True):
         for channel in range(channels):
             body = np.ascontiguousarray(blocks[channel::channels]).tobytes()
             crcs[channel] = zlib.crc32(body, crcs[channel])
             file.seek(starts[channel] + written[channel])
             file.write(body)
             written[channel] += len(body)
-        error, energy = error + lost, energy + had
+        total += lost
         progress((here.stop - here.start) * geometry.columns)
     for channel in range(channels):
         file.seek(starts[channel] + written[channel])
         file.write(crc_beat(crcs[channel], geometry))
-    return error / energy if energy else 0.0
+    return total
 
 
 def _little_endian(values: NDArray[Any], place: ParameterPlace) -> bytes:
@@ -167,8 +206,13 @@ def write_image(
         with os.fdopen(handle, "w+b") as file:
             file.truncate(layout.bytes)
             errors: dict[str, float] = {}
+            codes: dict[str, str] = {}
             for place in layout.layers:
-                errors[place.name] = _write_layer(file, place, store.read(place.name), threads, progress)
+                source = _source(store, place.name, place.geometry.format)
+                lost = _write_layer(file, place, source, threads, progress)
+                errors[place.name] = lost.error / lost.energy if lost.energy else 0.0
+                rounded = f", {lost.rounded_rows:,} rows rounded" if lost.rounded_rows else ""
+                codes[place.name] = source.codes + rounded
             for place in layout.parameters:
                 file.seek(place.address)
                 file.write(_little_endian(store.read(place.name), place))
@@ -185,4 +229,4 @@ def write_image(
         raise
     finally:
         Path(temporary).unlink(missing_ok=True)
-    return WrittenImage(sha256, errors)
+    return WrittenImage(sha256, errors, codes)

@@ -34,7 +34,8 @@ class Layer:
     """One launch: its weights, where they and its descriptor lie, and what quantizing them lost.
 
     format: short form of `numbers.formats.Format`; address, descriptor: bytes in device memory; bytes: the weights',
-    padding included; error: relative squared error of the quantized weights, if they were there to be measured.
+    padding included; error: relative squared error of the quantized weights, if they were there to be measured;
+    codes: `kept from Q4_1`, or `rounded` and why the file's codes could not be kept.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Layer:
     descriptor: int
     tokens: int
     error: float | None = None
+    codes: str = ""
 
 
 @dataclass(frozen=True)

@@ -138,10 +138,13 @@ def compile_model(
 
 
 def _finished(lowered: Lowered, written: WrittenImage, folder: Path) -> Manifest:
-    """The manifest with each layer's error, and the hash of every file of the folder."""
+    """The manifest with each layer's error and what became of its codes, and the hash of every file of the folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {str(path.relative_to(folder)): file_hash(path) for path in files if path.name != WEIGHTS_FILE}
-    layers = tuple(replace(layer, error=written.errors.get(layer.weight)) for layer in lowered.manifest.layers)
+    layers = tuple(
+        replace(layer, error=written.errors.get(layer.weight), codes=written.codes.get(layer.weight, ""))
+        for layer in lowered.manifest.layers
+    )
     model = {"max_context": lowered.imported.max_context}
     return replace(lowered.manifest, layers=layers, hashes={WEIGHTS_FILE: written.sha256, **hashes}, model=model)
 

@@ -17,6 +17,7 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
 
     bits_per_weight counts every byte of the weight stream (headers, padding, CRC). bytes_per_token: what the processor
     reads of it for one token. predicted_cycles: a token's weight beats, one a cycle and channel; launches cost more.
+    codes_kept: layers whose codes are the file's, only the scales fitted anew; report.json says it layer by layer.
     reasons: the table of what runs where, and why; left out of the report without them.
     """
     geometries = {place.name: place.geometry for place in layout.layers}
@@ -29,15 +30,21 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
         "bytes_per_token": sum(geometry.stream_bytes for geometry in streamed),
         "predicted_cycles": sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed),
         "image_bytes": layout.bytes,
+        "codes_kept": sum(layer.codes.startswith("kept") for layer in manifest.layers),
     }
     rows = [_row(layer, geometries[layer.weight].stream_bytes) for layer in manifest.layers]
-    head = ["| layer | runs on | shape | format | stream bytes | relative squared error |", "|---|---|---|---|---|---|"]
+    columns = ("layer", "runs on", "shape", "format", "stream bytes", "relative squared error", "codes")
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    details = [
+        {"name": layer.name, "format": layer.format, "error": layer.error, "codes": layer.codes}
+        for layer in manifest.layers
+    ]
     facts = [f"- {name.replace('_', ' ')}: {round(value, 3):,}" for name, value in figures.items()]
     text = "\n".join(["# What was compiled", "", *facts, f"- processor: {processor}", "", *head, *rows, ""])
     if reasons:
         text += "\n".join(["", "## What runs where, and why", "", *reason_table(reasons), ""])
     (folder / "report.md").write_text(text, encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps({**figures, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
@@ -52,4 +59,5 @@ def _row(layer: Layer, stream_bytes: int) -> str:
     error = "" if layer.error is None else f"{layer.error:.2e}"
     # A table that only look-ups read is never launched.
     side = "processor" if layer.tokens else "host"
-    return f"| {layer.name} | {side} | {layer.rows} × {layer.columns} | {layer.format} | {stream_bytes:,} | {error} |"
+    shape = f"{layer.rows} × {layer.columns}"
+    return "| " + " | ".join((layer.name, side, shape, layer.format, f"{stream_bytes:,}", error, layer.codes)) + " |"

@@ -58,4 +58,4 @@ class StoreOfCodes(Protocol):
 
 def block_codes(store: object, name: str) -> BlockCodes | NoCodes:
     """The codes of a weight of any store; most know of none."""
-    return store.codes(name) if isinstance(store, StoreOfCodes) else NoCodes("its values are not stored as codes")
+    return store.codes(name) if isinstance(store, StoreOfCodes) else NoCodes("the file has no codes")

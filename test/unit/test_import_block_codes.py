@@ -79,7 +79,7 @@ def test_rows_of_a_tensor_have_codes_and_other_views_a_reason(tmp_path: Path) ->
     assert isinstance(store.codes("w.T[2:5]"), NoCodes)
     nested = NamedStore({"v": (store, "w[1:3]"), "x": (ArrayStore({"x": np.zeros((2, 2))}), "x")}, "there")
     assert isinstance(nested.codes("v"), BlockCodes)
-    assert nested.codes("x") == NoCodes("its values are not stored as codes")
+    assert nested.codes("x") == NoCodes("the file has no codes")
 
 
 def test_what_has_no_codes_says_why(tmp_path: Path) -> None:
