@@ -18,6 +18,7 @@ from elastix.compiler.importer.exported import Input, export
 from elastix.compiler.importer.gguf_file import GgufFile
 from elastix.compiler.importer.gguf_store import GgufStore, gguf_names
 from elastix.compiler.importer.imported import Imported
+from elastix.compiler.importer.packed_store import PackedStore, Packing
 from elastix.compiler.importer.safetensors_store import open_folder
 from elastix.compiler.importer.store import Array, ArrayStore, NamedStore, WeightStore
 
@@ -32,12 +33,11 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
     Raises ElastixError if there is no model, a file is truncated, a stored type is not supported, or max_context is
     out of range.
     """
-    file = None if path.is_dir() else GgufFile(_existing(path))
-    config = gguf_config(file) if file is not None else _folder_config(path)
+    file, config = _opened(path)
     context = _context(config, max_context)
     model = _empty_model(config)
     buffers = ArrayStore({name: buffer.numpy() for name, buffer in model.named_buffers() if not buffer.is_meta})
-    checkpoint = _gguf_store(file, model) if file is not None else open_folder(path)
+    checkpoint = _checkpoint(path, file, model)
     step = DecodeStep(model.to("meta"), context).eval()  # pyright: ignore[reportArgumentType]
     example = (torch.zeros(1, 1, dtype=torch.int64, device="meta"), torch.zeros(1, dtype=torch.int64, device="meta"))
     rename = {
@@ -55,6 +55,34 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
                 do="use the configuration that came with these weights",
             )
     return Imported(exported.module, exported.entry, store, exported.arguments, exported.results, path, context)
+
+
+def open_weights(path: Path) -> NamedStore:
+    """The weights of the model in `path` under the names of its parameters, without the model's function.
+
+    Raises ElastixError as import_language_model does.
+    """
+    file, config = _opened(path)
+    model = _empty_model(config)
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    return _store(names, model, (), _checkpoint(path, file, model), str(path))
+
+
+def _opened(path: Path) -> tuple[GgufFile | None, Any]:
+    """The GGUF file, if it is one, and the model's configuration."""
+    if path.is_dir():
+        return None, _folder_config(path)
+    file = GgufFile(_existing(path))
+    return file, gguf_config(file)
+
+
+def _checkpoint(path: Path, file: GgufFile | None, model: PreTrainedModel) -> WeightStore:
+    """The stored weights, under names of the checkpoint."""
+    if file is not None:
+        return _gguf_store(file, model)
+    packing = getattr(model.config, "quantization_config", None)
+    folder = open_folder(path)
+    return folder if packing is None else PackedStore(folder, Packing.of(packing, str(path / "config.json")), str(path))
 
 
 def _existing(path: Path) -> Path:
