@@ -49,6 +49,10 @@ def _options(given: Mapping[str, Any]) -> CompileOptions:
     chosen: dict[str, Any] = dict(given)
     if chosen.get("plan") is not None:
         chosen["plan"] = Path(chosen["plan"])
+    for name in ("key_bits", "value_bits"):
+        if chosen.setdefault(name, 32) != 32:
+            wanted = "32: the caches are tensors of the caller's, in fp32"
+            raise ElastixError(f"option {name}={chosen[name]} of the elastix backend", wanted=wanted)
     return CompileOptions(**chosen)
 
 

@@ -7,14 +7,17 @@ from math import prod
 
 import numpy as np
 
-from elastix.compiler.ir import RefusedOp, shape_of
+from elastix.compiler.ir import RefusedOp, element_of, shape_of
 from elastix.compiler.ir.core import DenseElementsAttr, OpView, RankedTensorType, Value
 from elastix.dialects.elx import (
     ActivationOp,
     AttentionOp,
     CacheUpdateOp,
     GatedActivationOp,
+    HadamardOp,
     LayerNormOp,
+    QuantizedAttentionOp,
+    QuantizedCacheUpdateOp,
     ResidualOp,
     RmsNormOp,
     RopeOp,
@@ -53,7 +56,10 @@ def element_bytes(value: Value) -> int:
 
 
 def bytes_of(value: Value) -> int:
-    """Bytes of a tensor, dense."""
+    """Bytes of a tensor, dense; elements of i4 lie two in a byte."""
+    kind = value.type
+    if isinstance(kind, RankedTensorType) and str(kind.element_type) == "i4":
+        return prod(shape_of(value)) // 2
     return prod(shape_of(value)) * element_bytes(value)
 
 
@@ -81,8 +87,19 @@ def kernel_call(op: OpView) -> KernelCall:
             batch, heads, length, width = shape_of(op.cache)
             sizes = (batch, heads, length, shape_of(op.new)[2], width)
             return KernelCall("elastix_cache_update", (op.result, op.new, op.positions, *sizes))
+        case HadamardOp():
+            return KernelCall("elastix_hadamard", (op.x, op.result, *_rows(op.x), float_bits(op.scale)))
+        case QuantizedCacheUpdateOp():
+            batch, heads, length, width = shape_of(op.cache)
+            sizes = (batch, heads, length, shape_of(op.new)[2], width, _cache_bits(op.cache))
+            return KernelCall("elastix_quantized_cache_update", (*op.results, op.new, op.positions, *sizes))
         case AttentionOp():
-            return _attention(op)
+            tensors = (op.q, op.k, op.v, op.positions, op.mask, op.result)
+            return KernelCall("elastix_attention", (*tensors, *_attention_sizes(op), *_attention_flags(op)))
+        case QuantizedAttentionOp():
+            tensors = (op.q, op.k, op.k_scales, op.v, op.v_scales, op.positions, op.mask, op.result)
+            sizes = (*_attention_sizes(op), _cache_bits(op.k), _cache_bits(op.v))
+            return KernelCall("elastix_quantized_attention", (*tensors, *sizes, *_attention_flags(op)))
         case GatedActivationOp():
             tensors, kind = (op.gate, op.up, op.result), Int32(ACTIVATIONS.index(op.kind))
             return KernelCall("elastix_gated_activation", (*tensors, prod(shape_of(op.gate)), kind))
@@ -99,9 +116,16 @@ def kernel_call(op: OpView) -> KernelCall:
             raise RefusedOp(op, "the host has no kernel for it", wanted="an op that earlier passes lower")
 
 
-def _attention(op: AttentionOp) -> KernelCall:
+def _attention_sizes(op: AttentionOp | QuantizedAttentionOp) -> tuple[int, ...]:
     batch, heads, tokens, width = shape_of(op.q)
     _, kv_heads, length, _ = shape_of(op.k)
-    tensors = (op.q, op.k, op.v, op.positions, op.mask, op.result)
-    sizes = (batch, heads, kv_heads, tokens, length, width)
-    return KernelCall("elastix_attention", (*tensors, *sizes, float_bits(op.scale), Int32(int(op.causal))))
+    return batch, heads, kv_heads, tokens, length, width
+
+
+def _attention_flags(op: AttentionOp | QuantizedAttentionOp) -> tuple[Int32, Int32]:
+    return float_bits(op.scale), Int32(int(op.causal))
+
+
+def _cache_bits(cache: Value) -> int:
+    """Bits of an element, as the runtime is told: 4 or 8, 32 for fp32."""
+    return {"i4": 4, "i8": 8, "f32": 32}[str(element_of(cache))]

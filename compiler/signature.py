@@ -75,4 +75,10 @@ def _read(attributes: DictAttr) -> Tensor:
     if not isinstance(kind, RankedTensorType):
         raise ElastixError(f"{kind} among the step's arguments and results", wanted="tensors of fixed shape")
     name, use = StringAttr(attributes["name"]).value, StringAttr(attributes["kind"]).value
-    return Tensor(name, use, tuple(kind.shape), dtype_name(kind.element_type))
+    match use, str(kind.element_type):
+        case "cache", "i4":  # two in a byte
+            return Tensor(name, use, (*kind.shape[:-1], kind.shape[-1] // 2), "uint8")
+        case "cache", "bf16":  # numpy has none
+            return Tensor(name, use, tuple(kind.shape), "uint16")
+        case _:
+            return Tensor(name, use, tuple(kind.shape), dtype_name(kind.element_type))

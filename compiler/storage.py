@@ -10,7 +10,7 @@ from elastix.compiler.kernels import bytes_of
 from elastix.compiler.manifest import HostParameter
 from elastix.compiler.schedule import moves_no_data, schedule
 from elastix.compiler.step_function import StepFunction
-from elastix.dialects.elx import CacheUpdateOp, QuantizeOp
+from elastix.dialects.elx import CacheUpdateOp, QuantizedCacheUpdateOp, QuantizeOp
 
 CONSTANT = "arith.constant"
 
@@ -36,13 +36,13 @@ class Copy:
 class Storage:
     """The plan: a place for every tensor but quantized activations.
 
-    first_copies: for a cache update that must not be in place, the value that it works on a copy of.
+    first_copies: for each result of a cache update that must not be in place, the value that it is a copy of at first.
     last_copies: what goes to results and caches at the end, in order. arena_bytes: size of the arena.
     """
 
     places: dict[Value, Place] = field(default_factory=dict[Value, Place])
     constants: list[DenseElementsAttr] = field(default_factory=list[DenseElementsAttr])
-    first_copies: dict[OpView, Value] = field(default_factory=dict[OpView, Value])
+    first_copies: dict[Value, Value] = field(default_factory=dict[Value, Value])
     last_copies: list[Copy] = field(default_factory=list[Copy])
     arena_bytes: int = 0
 
@@ -54,6 +54,17 @@ def plan_storage(step: StepFunction, parameters: Sequence[HostParameter]) -> Sto
     A returned tensor lies in its result from the beginning where it can; else it is copied there at the end.
     """
     return _Planning(step, parameters).run()
+
+
+def _updates(op: OpView) -> dict[Value, Value]:
+    """The results of a cache update, and what each was before."""
+    match op:
+        case CacheUpdateOp():
+            return {op.result: op.cache}
+        case QuantizedCacheUpdateOp():
+            return {op.result: op.cache, op.new_scales: op.scales}
+        case _:
+            return {}
 
 
 class _Planning:
@@ -101,12 +112,13 @@ class _Planning:
         if moves_no_data(op):
             self._alias(op.results[0], op.operands[0])
             return
-        if isinstance(op, CacheUpdateOp):
-            if self._may_write(op.cache, at):
-                self._alias(op.result, op.cache)
-                return
-            self._storage.first_copies[op] = op.cache
+        updates = _updates(op)
         for result in op.results:
+            if result in updates:
+                if self._may_write(updates[result], at):
+                    self._alias(result, updates[result])
+                    continue
+                self._storage.first_copies[result] = updates[result]
             self._new_root(result)
             if op.operation.name == CONSTANT:
                 self._storage.places[result] = Place(CONSTANT, index=len(self._storage.constants))

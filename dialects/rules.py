@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from elastix.compiler.ir import F32Type, IntegerType, RankedTensorType, Type, Value
+from elastix.compiler.ir import BF16Type, F32Type, IntegerType, RankedTensorType, Type, Value
 
 Sizes = Sequence[int | str]
 """Wanted sizes: a number, or a name for a size that is free."""
@@ -24,7 +24,19 @@ def i16(type: Type) -> bool:
     return isinstance(type, IntegerType) and type.width == 16
 
 
-_ELEMENTS = {"f32": f32, "i64": i64, "i32": i32, "i16": i16}
+def i8(type: Type) -> bool:
+    return isinstance(type, IntegerType) and type.is_signless and type.width == 8
+
+
+def i4(type: Type) -> bool:
+    return isinstance(type, IntegerType) and type.is_signless and type.width == 4
+
+
+def bf16(type: Type) -> bool:
+    return isinstance(type, BF16Type)
+
+
+_ELEMENTS = {"f32": f32, "i64": i64, "i32": i32, "i16": i16, "i8": i8, "i4": i4, "bf16": bf16}
 
 
 def tensor(name: str, value: Value | None, sizes: Sizes | None = None, *, element: str = "f32") -> Iterator[str]:

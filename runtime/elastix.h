@@ -60,6 +60,16 @@ ELASTIX_API void elastix_cache_update(float* cache, const float* values, const i
 ELASTIX_API void elastix_attention(const float* q, const float* k, const float* v, const int64_t* positions, const float* mask, float* y,
                                    int64_t batch, int64_t heads, int64_t kv_heads, int64_t tokens, int64_t length, int64_t head_dim,
                                    int32_t scale, int32_t causal);
+/* Caches of codes, C12 and C13; bits 8 or 4, and 32 for fp32 without scales (null). Scales are bf16. */
+ELASTIX_API void elastix_quantized_cache_update(uint8_t* cache, uint16_t* scales, const float* values, const int64_t* positions,
+                                                int64_t batch, int64_t heads, int64_t length, int64_t tokens, int64_t head_dim,
+                                                int64_t bits);
+ELASTIX_API void elastix_quantized_attention(const float* q, const void* k, const uint16_t* k_scales, const void* v,
+                                             const uint16_t* v_scales, const int64_t* positions, const float* mask, float* y, int64_t batch,
+                                             int64_t heads, int64_t kv_heads, int64_t tokens, int64_t length, int64_t head_dim,
+                                             int64_t key_bits, int64_t value_bits, int32_t scale, int32_t causal);
+/* Each row times the Hadamard matrix of its width, a power of two, times `scale`. */
+ELASTIX_API void elastix_hadamard(const float* x, float* y, int64_t rows, int64_t width, int32_t scale);
 ELASTIX_API void elastix_gated_activation(const float* gate, const float* up, float* y, int64_t count, int32_t kind);
 ELASTIX_API void elastix_activation(const float* x, float* y, int64_t count, int32_t kind);
 ELASTIX_API void elastix_residual(const float* a, const float* b, float* y, int64_t count);

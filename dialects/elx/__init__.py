@@ -1,5 +1,14 @@
 """`elx`: what a model computes, in fused tensor ops, and at which precision."""
 
+from elastix.dialects.elx.cache_ops import (
+    HadamardOp as HadamardOp,
+)
+from elastix.dialects.elx.cache_ops import (
+    QuantizedAttentionOp as QuantizedAttentionOp,
+)
+from elastix.dialects.elx.cache_ops import (
+    QuantizedCacheUpdateOp as QuantizedCacheUpdateOp,
+)
 from elastix.dialects.elx.format import Format as Format
 from elastix.dialects.elx.format import FormatAttr as FormatAttr
 from elastix.dialects.elx.linear_ops import (

@@ -86,8 +86,9 @@ class _Lowering:
             case _ if op.operation.name == "func.return":
                 self._finish()
             case _:
-                if op in self._storage.first_copies:
-                    self._copy(self._storage.first_copies[op], self._storage.places[op.results[0]])
+                for result in op.results:
+                    if result in self._storage.first_copies:
+                        self._copy(self._storage.first_copies[result], self._storage.places[result])
                 self._call(kernel_call(op))
 
     def _wait(self) -> None:
