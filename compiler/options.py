@@ -2,10 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.plan import default_format
 from elastix.compiler.processor.parameters import ProcessorParameters
+
+ROTATIONS: Final[dict[str, tuple[str, ...]]] = {
+    "none": (),
+    "norms": ("fold-norm-weights",),
+    "residual": ("fold-norm-weights", "rotate-residual"),
+    "values": ("rotate-values",),
+    "all": ("fold-norm-weights", "rotate-residual", "rotate-values"),
+}
+"""Choices of `--rotate`, and the passes that each turns on."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +24,7 @@ class CompileOptions:
 
     bits: of every weight, where no `plan` file says otherwise; activation_bits: A; beat: D bits; lanes: M tokens;
     channels: C; max_context: tokens that the cache holds, the smaller of 512 and the model's own where not given;
+    rotate: what is rotated before weights are rounded, a key of ROTATIONS;
     fallback: "" or "eager" (what nothing of ours can run is left to PyTorch).
     """
 
@@ -24,6 +35,7 @@ class CompileOptions:
     beat: int = 256
     lanes: int = 1
     channels: int = 1
+    rotate: str = "none"
     fallback: str = ""
 
     def __post_init__(self) -> None:
@@ -31,5 +43,7 @@ class CompileOptions:
         ProcessorParameters(self.beat, self.activation_bits, self.lanes, self.channels)
         if self.max_context is not None and self.max_context < 1:
             raise ElastixError(f"--max-context {self.max_context}", wanted="at least one token")
+        if self.rotate not in ROTATIONS:
+            raise ElastixError(f"rotate={self.rotate!r}", wanted=" or ".join(ROTATIONS))
         if self.fallback not in ("", "eager"):
             raise ElastixError(f"fallback={self.fallback!r}", wanted='"eager", or nothing')

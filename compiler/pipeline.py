@@ -22,7 +22,7 @@ from elastix.compiler.ir import stages as stages_of_passes
 from elastix.compiler.levels import Level
 from elastix.compiler.manifest import FILE_NAME, Manifest, file_hash
 from elastix.compiler.numbers.plan import load_plan
-from elastix.compiler.options import CompileOptions
+from elastix.compiler.options import ROTATIONS, CompileOptions
 from elastix.compiler.output import new_folder
 from elastix.compiler.program import assemble, image_layout
 from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE, Program
@@ -60,7 +60,11 @@ class Lowered:
 
 
 def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[Pass]:
-    """The passes of a stage in order, set to a user's options. folder: where SystemVerilog goes."""
+    """The passes of a stage in order, set to a user's options; rotations only where they are chosen.
+
+    folder: where SystemVerilog goes.
+    """
+    left_out = {name for names in ROTATIONS.values() for name in names} - set(ROTATIONS[options.rotate])
     chosen: dict[str, dict[str, Any]] = {
         "assign-precision": {
             "bits": options.bits,
@@ -70,7 +74,8 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
         "choose-processor": {"beat": options.beat, "lanes": options.lanes, "channels": options.channels},
         "epu-to-circuit": {"folder": folder},
     }
-    return [each.with_options(**chosen.get(each.name, {})) for each in stages_of_passes()[stage]]
+    passes = [each for each in stages_of_passes()[stage] if each.name not in left_out]
+    return [each.with_options(**chosen.get(each.name, {})) for each in passes]
 
 
 def run_stage(stage: str, module: ModuleOp, options: CompileOptions, *, folder: str = "") -> None:

@@ -21,6 +21,12 @@ def parser() -> argparse.ArgumentParser:
         "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
     )
     result.add_argument(
+        "--rotate",
+        default="none",
+        metavar="WHAT",
+        help="rotate before weights are rounded: none, norms (only fold their weights), residual, values, or all",
+    )
+    result.add_argument(
         "--max-context",
         type=int,
         metavar="T",
@@ -55,6 +61,7 @@ def command(argv: list[str]) -> int:
         plan=arguments.precision,
         activation_bits=arguments.activation_bits,
         max_context=arguments.max_context,
+        rotate=arguments.rotate,
         beat=arguments.beat,
         lanes=arguments.lanes,
         channels=arguments.channels,

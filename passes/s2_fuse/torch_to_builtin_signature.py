@@ -10,7 +10,6 @@ from elastix.compiler.importer.torch_values import (
     to_builtin,
 )
 from elastix.compiler.ir import (
-    ArrayAttr,
     BlockArgument,
     InsertionPoint,
     ModuleOp,
@@ -20,7 +19,7 @@ from elastix.compiler.ir import (
     build_at,
     compiler_pass,
 )
-from elastix.passes.s2_fuse.weight_arguments import STORED, kind_of, set_function_type
+from elastix.passes.s2_fuse.weight_arguments import drop_unused_weights, set_function_type
 
 _DIALECTS = ("torch", "torch_c", "elx")
 
@@ -54,8 +53,8 @@ def _convert(function: OpView) -> None:
     for op in reversed(list(block.operations)):
         if op.operation.name.split(".")[0] in _DIALECTS and not any(_is_used(result) for result in op.results):
             op.operation.erase()
-    _drop_unused_arguments(function)
     set_function_type(function)
+    drop_unused_weights(function)
 
 
 def _make_builtin(argument: BlockArgument) -> None:
@@ -88,17 +87,6 @@ def _behind_cast(op: OpView) -> Value | None:
         source is not None and source.operation.name == FROM_BUILTIN and source.operands[0].type == op.results[0].type
     )
     return source.operands[0] if source is not None and same else None
-
-
-def _drop_unused_arguments(function: OpView) -> None:
-    block = function.regions[0].blocks[0]
-    words = list(ArrayAttr(function.attributes["arg_attrs"])) if "arg_attrs" in function.attributes else []
-    unused = [a.arg_number for a in block.arguments if kind_of(a) in STORED and not _is_used(a)]
-    for place in reversed(unused):
-        block.erase_argument(place)
-        del words[place]
-    if unused:
-        function.attributes["arg_attrs"] = ArrayAttr.get(words)
 
 
 def _is_used(value: Value) -> bool:

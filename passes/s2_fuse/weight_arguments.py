@@ -1,7 +1,7 @@
 """Weights are arguments of the function; a pass that needs another view of one asks for it by name.
 
-The name says what the store is to read (compiler/importer/store.py): `w.T` transposed, `w.flat` as one row, `w[0:64]`
-those rows, `w+1` plus one.
+The name says what the store is to read (compiler/importer/views.py): `w.T` transposed, `w.flat` as one row, `w[0:64]`
+those rows, `w+1` plus one, `w*{n}` with columns scaled, `w@{H64}` with rows rotated.
 """
 
 from typing import cast
@@ -9,12 +9,14 @@ from typing import cast
 from elastix.compiler.importer.torch_values import TO_BUILTIN, defining, vtensor
 from elastix.compiler.ir import (
     ArrayAttr,
+    Block,
     BlockArgument,
     DictAttr,
     FunctionType,
     Location,
     OpView,
     StringAttr,
+    Type,
     TypeAttr,
     Value,
 )
@@ -42,16 +44,32 @@ def name_of(argument: BlockArgument) -> str:
 
 def derived(argument: BlockArgument, suffix: str, sizes: tuple[int, ...]) -> Value:
     """The argument named `argument`'s name + `suffix`, of f32 and these sizes; added at the end if there is none."""
-    function, block = argument.owner.owner, argument.owner
-    name = name_of(argument) + suffix
+    return weight_named(argument.owner, name_of(argument) + suffix, vtensor(sizes))
+
+
+def weight_named(block: Block, name: str, kind: Type) -> Value:
+    """The argument of a function's block that has this name; added at the end, as a weight of type `kind`, if none."""
+    function = block.owner
     for other in block.arguments:
         if name_of(other) == name:
             return other
-    added = block.add_argument(vtensor(sizes), Location.unknown())
+    added = block.add_argument(kind, Location.unknown())
     words = DictAttr.get({"elx.name": StringAttr.get(name), "elx.kind": StringAttr.get("weight")})
     function.attributes["arg_attrs"] = ArrayAttr.get([*_words(function), words])
     set_function_type(function)
     return added
+
+
+def drop_unused_weights(function: OpView) -> None:
+    """Remove the weights and buffers among a function's arguments that nothing reads."""
+    block, words = function.regions[0].blocks[0], _words(function)
+    unused = [a.arg_number for a in block.arguments if kind_of(a) in STORED and not any(True for _ in a.uses)]
+    for place in reversed(unused):
+        block.erase_argument(place)
+        del words[place]
+    if unused:
+        function.attributes["arg_attrs"] = ArrayAttr.get(words)
+        set_function_type(function)
 
 
 def set_function_type(function: OpView) -> None:

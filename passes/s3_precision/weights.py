@@ -1,8 +1,21 @@
-"""The ops that read large weights, and the names of those weights."""
+"""The ops that read large weights, the names of those weights, and other views of them."""
 
-from elastix.compiler.ir import ModuleOp, Operation, Value, WalkOrder, WalkResult
-from elastix.dialects.elx import EmbeddingOp, LinearOp
-from elastix.passes.s2_fuse.weight_arguments import name_of, stored_argument
+from typing import Final
+
+from elastix.compiler.importer.torch_values import set_operand
+from elastix.compiler.ir import (
+    BlockArgument,
+    ModuleOp,
+    Operation,
+    OpView,
+    RefusedOp,
+    Value,
+    WalkOrder,
+    WalkResult,
+    shape_of,
+)
+from elastix.dialects.elx import EmbeddingOp, LinearOp, ReshapeOp
+from elastix.passes.s2_fuse.weight_arguments import drop_unused_weights, name_of, stored_argument, weight_named
 
 WeightReader = LinearOp | EmbeddingOp
 
@@ -30,3 +43,39 @@ def weight_name(op: WeightReader) -> str:
     """The `elx.name` of the stored argument that is the op's weight; empty if it is none."""
     argument = stored_argument(weight_of(op))
     return name_of(argument) if argument is not None else ""
+
+
+WEIGHT: Final = 1
+"""Which operand of a linear layer, an embedding or a norm its weight is."""
+BIAS: Final = 2
+"""Which operand of a linear layer or a layer norm its bias is."""
+
+
+def is_stored(op: LinearOp) -> bool:
+    """Whether the store holds the weight, and the bias if there is one: then their names can be given views."""
+    return stored_argument(op.weight) is not None and (op.bias is None or stored_argument(op.bias) is not None)
+
+
+def see(op: OpView, place: int, views: str) -> None:
+    """Let operand `place` of `op`, a stored argument, be seen through `views`, which leave its shape as it is."""
+    argument = op.operands[place]
+    assert isinstance(argument, BlockArgument), f"operand {place} of {op.operation.name} is no argument"
+    set_operand(op, place, weight_named(argument.owner, name_of(argument) + views, argument.type))
+
+
+def no_format(op: WeightReader) -> None:
+    """Raises RefusedOp if the op has its format already: its weight is about to become another one."""
+    if "format" in op.attributes:
+        raise RefusedOp(op, "a format on a weight that is to change", wanted="none", do="run assign-precision after")
+
+
+def keeps_rows(op: OpView) -> bool:
+    """Whether `op` is a reshape that leaves the last axis as it is."""
+    return isinstance(op, ReshapeOp) and shape_of(op.x)[-1:] == shape_of(op.result)[-1:]
+
+
+def drop_unread_weights(module: ModuleOp) -> None:
+    """Remove the stored arguments that no op reads any more."""
+    for function in module.body.operations:
+        if function.operation.name == "func.func" and len(function.regions[0].blocks):
+            drop_unused_weights(function)
