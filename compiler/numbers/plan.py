@@ -19,6 +19,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.importer.views import stored_name
 from elastix.compiler.numbers.formats import SCALES, ZEROS, Format
 
 DEFAULT_FORMATS: Final = {
@@ -51,8 +52,13 @@ class Override:
     where: str
 
     def matches(self, name: str) -> bool:
-        """Whether a weight's name, with or without its last `.weight`, matches."""
-        return fnmatchcase(name, self.pattern) or fnmatchcase(name.removesuffix(".weight"), self.pattern)
+        """Whether a weight's name matches, or that of the stored tensor it is a view of; `.weight` may be left out.
+
+        So `model.layers.*.mlp.down_proj` means a rotated weight too, and one view alone can be named in full.
+        """
+        names = {name, stored_name(name)}
+        short = {each.removesuffix(".weight") for each in names}
+        return self.pattern == name or any(fnmatchcase(each, self.pattern) for each in names | short)
 
 
 @dataclass(frozen=True)

@@ -89,3 +89,12 @@ def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ElastixError, match="binary: it is not UTF-8 text"):
         load_plan(tmp_path / "binary")
+
+
+def test_a_stored_name_means_all_views_of_it_and_a_view_can_be_named_alone(tmp_path: Path) -> None:
+    names = ["w.weight.T@{H64}.T", "e.weight@{H64}", "e.weight*{n.weight}@{H64}", "c.weight.T[0:4]", "c.weight.T[4:8]"]
+    path = tmp_path / "plan.yaml"
+    path.write_text("layers: {w: 3, e: 4, 'e.weight*{n.weight}@{H64}': 5, c.weight: 6, 'c.weight.T[4:8]': 7}")
+    plan = load_plan(path)
+    plan.check(names)
+    assert [plan.format_of(name).bits for name in names] == [3, 4, 5, 6, 7]
