@@ -7,8 +7,8 @@ READ_LATENCY = 3
 
 
 def activation_buffer(parameters: ProcessorParameters) -> Module:
-    """READ_LATENCY cycles after `tile`: `x` (32 of A bits), `pairs` (x[2i] + x[2i+1], 16 of A+1 bits),
-    `x_sum` (their sum, A+5 bits) and `x_sum_3` (three times that, A+7 bits)."""
+    """READ_LATENCY cycles after `tile`: `x` (32 of A bits), `pairs` (x[2i] + x[2i+1], 16 of A+1 bits)
+    and `x_sum` (their sum, A+5 bits)."""
     a, m = parameters.activation_bits, Module("activation_buffer", "The activations of one token, with shared sums.")
     write, write_tile = m.input("write"), m.input("write_tile", parameters.tile_index_bits)
     data, data_sum = m.input("data", parameters.tile_bits), m.input("data_sum", parameters.sum_bits)
@@ -26,9 +26,7 @@ def activation_buffer(parameters: ProcessorParameters) -> Module:
         for pair in range(COLUMNS // 2)
     ]
     x_sum = word[parameters.tile_bits : parameters.tile_bits + parameters.sum_bits]
-    triple = x_sum.sext(parameters.sum_bits + 2) + (x_sum.sext(parameters.sum_bits + 2) << 1)
     m.output("x", concat(*reversed(x)))
     m.output("pairs", concat(*reversed(pairs)))
     m.output("x_sum", m.register("x_sum_q", x_sum))
-    m.output("x_sum_3", m.register("x_sum_3_q", triple))
     return m

@@ -1,10 +1,10 @@
 """Which part of the stream the next beat is: header word, or tile of a plane of a group."""
 
-from elastix.compiler.circuit import Module, Register, Signal, mux
+from elastix.compiler.circuit import Module, Register, Signal, mux, select
+from elastix.compiler.processor.header_slots import SLOT_BITS, SLOTS, lookup
 from elastix.compiler.processor.parameters import MAX_GROUP_TILES, ProcessorParameters, index_bits
 from elastix.compiler.processor.pipeline import delay_event
 
-S8, S6, S8C8 = 0, 1, 2
 SETUP_CYCLES = 4
 
 
@@ -36,8 +36,6 @@ def block_sequencer(parameters: ProcessorParameters) -> Module:
     new_block = m.named("new_block", start | end_block)
     header_index.next(mux(new_block, 0, header_index + 1), enable=new_block | take_header)
     at_row_scale = m.named("at_row_scale", header_index == 0)
-    scale_index = m.state("scale_index_now", parameters.scale_index_bits)
-    scale_index.next(mux(at_row_scale, 0, scale_index + 1), enable=take_header)
     in_header.next(new_block | (in_header & ~begin_data))
     end_group = m.named("end_group", take_data & groups.last_of_group)
     groups.advance(begin_data, take_data, end_group)
@@ -54,15 +52,14 @@ def block_sequencer(parameters: ProcessorParameters) -> Module:
     m.output("w_ready", ready)
     m.output("stall_output", running & x_ready & w_valid & ~ready)
     m.output("row_scale_beat", take_header & at_row_scale)
-    m.output("scale_beat", take_header & ~at_row_scale)
-    m.output("scale_index", scale_index)
+    m.output("header_beat", take_header)
+    m.output("header_word", header_index[0 : parameters.header_index_bits])
     m.output("data_beat", take_data)
     m.output("tile", groups.tile[0 : parameters.tile_index_bits])
     m.output("plane", groups.plane)
     m.output("first_of_plane", groups.first_of_plane)
     m.output("first_of_group", groups.first_of_plane & groups.first_plane)
     m.output("last_of_group", end_group)
-    m.output("first_group", groups.first_group)
     m.output("last_of_block", end_block)
     m.output("scale_word", word)
     m.output("scale_slot", slot)
@@ -87,7 +84,7 @@ class _Groups:
         self.tiles_left, self.group_last = m.state("tiles_left", count), m.state("group_last_tile", count)
         self.plane, self.planes_left = m.state("plane_now", 3), m.state("planes_left", 3)
         self.rest, self.rest_after = m.state("rest", count), m.state("rest_after", self.wide)
-        self.more_groups, self.first_group = m.state("more_groups", 1), m.state("in_first_group", 1)
+        self.more_groups = m.state("more_groups", 1)
         self.first_of_plane: Register = m.state("at_plane_start", 1)
         self.first_plane: Register = m.state("in_first_plane", 1)
         self.last_of_plane = m.named("last_of_plane", self.tiles_left == 0)
@@ -123,7 +120,6 @@ class _Groups:
         self.planes_left.next(mux(next_group, self.last_plane, self.planes_left - 1), enable=next_plane)
         self.first_of_plane.next(new_plane, enable=moved)
         self.first_plane.next(next_group, enable=next_plane)
-        self.first_group.next(begin, enable=next_group)
 
         rest = mux(begin, self.rest_first[0:count], self.rest_after[0:count])
         self.rest.next(rest, enable=next_group)
@@ -135,11 +131,11 @@ class _Groups:
 def _scale_place(
     m: Module, parameters: ProcessorParameters, scale_format: Signal, begin: Signal, end_group: Signal
 ) -> tuple[Signal, Signal]:
-    """Word of the header, and place in it, of the current group's scale: 4 (s8), 5 (s6) or 2 (s8c8) a word."""
-    last = mux(scale_format == S6, m.constant(4, 3), mux(scale_format == S8C8, m.constant(1, 3), 3))
-    last_slot = m.register("last_slot", last)
-    word, slot = m.state("scale_word_now", parameters.scale_index_bits), m.state("scale_slot_now", 3)
-    full = m.named("word_done", slot == last_slot)
-    slot.next(mux(begin | full, 0, slot + 1), enable=begin | end_group)
+    """Word of the header, and slot in it, of the current group's entry."""
+    word, slot = m.state("scale_word_now", parameters.header_index_bits), m.state("scale_slot_now", SLOT_BITS)
+    first = m.register("first_slot", lookup(m, scale_format, [slots.first for slots in SLOTS], SLOT_BITS))
+    ends = [lookup(m, slot, [int(n in slots.last) for n in range(1 << SLOT_BITS)], 1) for slots in SLOTS]
+    full = m.named("word_done", select(scale_format, ends))
+    slot.next(mux(begin, first, mux(full, 0, slot + 1)), enable=begin | end_group)
     word.next(mux(begin, 0, word + 1), enable=begin | (end_group & full))
     return word, slot

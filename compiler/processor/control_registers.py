@@ -10,7 +10,7 @@ from elastix.compiler.processor.fault_monitor import ErrorBit
 from elastix.compiler.processor.parameters import ProcessorParameters
 
 ID = 0x31584C45
-VERSION = 1
+VERSION = 2
 TIMEOUT_AT_RESET = 65536
 REGISTER_BITS = 8
 

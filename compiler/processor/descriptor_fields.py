@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
+from elastix.compiler.numbers.formats import SCALE_FORMATS
 from elastix.compiler.processor.axi import ADDRESS_BITS, offset_bits
 from elastix.compiler.processor.burst_reader import BLOCK_BEATS_BITS
 from elastix.compiler.processor.parameters import MAX_BITS, MAX_GROUP_TILES, ProcessorParameters
@@ -11,7 +12,6 @@ DESCRIPTOR_BITS = 512
 LOOKED_AT_BITS = 15 * 32
 """The words before the CRC, which the host has checked."""
 LINEAR = 1
-SCALE_FORMATS = 3
 _HIGH_ADDRESS_BITS = ADDRESS_BITS - 32
 # Bits in use of each word; the others must be zero.
 _USED = (
@@ -103,7 +103,7 @@ def descriptor_fields(
         | (opcode != LINEAR)
         | (bits == 0)
         | (bits > MAX_BITS)
-        | (scale_format >= SCALE_FORMATS)
+        | (scale_format >= len(SCALE_FORMATS))
         | (tokens == 0)
         | (tokens > p.lanes)
         | (tiles == 0)
@@ -111,6 +111,7 @@ def descriptor_fields(
         | (group_tiles == 0)
         | (group_tiles > MAX_GROUP_TILES)
         | (w[1] == 0)
+        | (w[7] == 0)
     )
     bad = m.register("out_of_range", out_of_range) | (w[12] != wanted_beats)
     return DescriptorFields(

@@ -6,14 +6,15 @@ from elastix.compiler.circuit import Module, Signal, concat, select
 from elastix.compiler.processor import dot_tree, result_converter, row_unit, scale_decoder
 from elastix.compiler.processor.activation_buffer import READ_LATENCY, activation_buffer
 from elastix.compiler.processor.block_sequencer import block_sequencer
-from elastix.compiler.processor.parameters import COLUMNS, ProcessorParameters, index_bits
+from elastix.compiler.processor.parameters import COLUMNS, MAX_BITS, ProcessorParameters, index_bits
 from elastix.compiler.processor.pipeline import delay_event, delay_stages
 from elastix.compiler.processor.result_collector import result_collector
 from elastix.compiler.processor.result_drain import result_drain
+from elastix.compiler.processor.scale_decoder import FINE_BITS
 
-# Cycles after a beat is taken: weights meet activations; plane sums; group sums; products; row sums.
+# Cycles after a beat is taken: weights meet activations; planes are added; group sums; products; row sums.
 MEET = READ_LATENCY
-PLANE = MEET + dot_tree.LATENCY
+ADD = MEET + row_unit.ADD_AT
 GROUP = MEET + row_unit.GROUP_SUM_AT
 PRODUCT = MEET + row_unit.PRODUCT_AT
 ROW = MEET + row_unit.LATENCY
@@ -37,9 +38,10 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
         room=room,
         **tokens.sequence,
     )
-    end_block = delay_event(m, "end_block", beat["last_of_block"], ROW, start)[ROW]
+    block_ends = delay_event(m, "end_block", beat["last_of_block"], ROW, start)
+    clear = m.register("clear_sums", start | block_ends[ROW - 1], reset=0)
     weights = delay_stages(m, "weights", w_data, MEET)[MEET]
-    controls = _RowControls(m, parameters, beat, weights, start, tokens)
+    controls = _RowControls(m, parameters, beat, weights, start, clear, tokens)
     sums = list[Signal]()
     for lane in range(parameters.lanes):
         tile = _activations(m, parameters, lane, write, beat["tile"])
@@ -48,7 +50,7 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
         "drain",
         result_drain(parameters),
         start=start,
-        load=end_block,
+        load=block_ends[ROW],
         tokens=tokens.tokens[0 : index_bits(parameters.lanes + 1)],
         sums=concat(*reversed(sums)),
         scale_write=controls.row_scale_write,
@@ -144,9 +146,10 @@ class _RowControls:
         beat: Mapping[str, Signal],
         weights: Signal,
         start: Signal,
+        clear: Signal,
         configuration: _Configuration,
     ) -> None:
-        self.m, self.parameters, self.weights = m, parameters, weights
+        self.m, self.parameters, self.weights, self.clear = m, parameters, weights, clear
         self.row_scale_write = delay_event(m, "row_scale_beat", beat["row_scale_beat"], MEET, start)[MEET]
 
         def at(name: str, cycles: int) -> Signal:
@@ -155,29 +158,27 @@ class _RowControls:
         decoded = m.instance(
             "decoder",
             scale_decoder.scale_decoder(parameters),
+            bits=configuration.bits[0:3],
             scale_format=configuration.scale_format,
             c9=configuration.c9,
-            write=delay_event(m, "scale_beat", beat["scale_beat"], MEET, start)[MEET],
-            write_word=at("scale_index", MEET),
+            write=delay_event(m, "header_beat", beat["header_beat"], MEET, start)[MEET],
+            write_word=at("header_word", MEET),
             data=weights,
             read_word=at("scale_word", MEET),
             slot=at("scale_slot", MEET),
             plane=at("plane", MEET),
         )
-        self.digits = decoded["digits"]
+        self.digits, self.fines, self.bits = decoded["digits"], decoded["fines"], configuration.bits
         self.scales = delay_stages(m, "scales", decoded["scales"], GROUP - MEET - scale_decoder.SCALE_LATENCY)[-1]
-        self.add = delay_event(m, "data_beat", beat["data_beat"], PLANE + 1, start)[PLANE + 1]
-        self.first_of_plane, self.first_of_group = at("first_of_plane", PLANE + 1), at("first_of_group", PLANE + 1)
+        self.add = delay_event(m, "data_beat", beat["data_beat"], ADD, start)[ADD]
+        self.first_of_plane, self.first_of_group = at("first_of_plane", ADD), at("first_of_group", ADD)
         self.accumulate = delay_event(m, "last_of_group", beat["last_of_group"], PRODUCT, start)[PRODUCT]
-        self.first_group = at("first_group", PRODUCT)
 
     def rows(self, lane: int, tile: Mapping[str, Signal]) -> list[Signal]:
         """The row sums of one lane, row 0 first."""
         m, unit = self.m, row_unit.row_unit(self.parameters)
-        late = {
-            name: delay_stages(m, f"{name}_of_{lane}", tile[name], dot_tree.LATENCY)[-1]
-            for name in ("x_sum", "x_sum_3")
-        }
+        *_, early, x_sum = delay_stages(m, f"x_sum_of_{lane}", tile["x_sum"], dot_tree.LATENCY)
+        x_fine = m.register(f"x_fine_of_{lane}", _fine(self.bits, early))
         return [
             m.instance(
                 f"row_{row}_of_{lane}",
@@ -185,14 +186,23 @@ class _RowControls:
                 weight=self.weights[COLUMNS * row : COLUMNS * (row + 1)],
                 x=tile["x"],
                 pairs=tile["pairs"],
-                **late,
+                x_sum=x_sum,
+                x_fine=x_fine,
                 digit=self.digits[2 * row : 2 * row + 2],
+                fine=self.fines[row],
                 scale=self.scales[8 * row : 8 * row + 8],
                 add=self.add,
                 first_of_plane=self.first_of_plane,
                 first_of_group=self.first_of_group,
                 accumulate=self.accumulate,
-                first_group=self.first_group,
+                clear=self.clear,
             )["sum"]
             for row in range(self.parameters.rows)
         ]
+
+
+def _fine(bits: Signal, x_sum: Signal) -> Signal:
+    """8·2^−n·x_sum where codes of `bits` have n = 1 … 3 fine bits."""
+    wide = x_sum.sext(x_sum.width + 2)
+    shifts = [3 - min(max(FINE_BITS[b], 1), 3) for b in (MAX_BITS, *range(1, MAX_BITS))]
+    return select(bits[0:3], [wide << shift for shift in shifts])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.numbers.formats import accumulator_bits
+from elastix.compiler.numbers.formats import SCALE_FORMATS, accumulator_bits
 
 COLUMNS = 32
 MAX_BITS = 8
@@ -82,14 +82,14 @@ class ProcessorParameters:
         return self.activation_bits + 5
 
     @property
-    def max_scale_words(self) -> int:
-        """Header words after the row scale, at most: one group a tile, two a word (`s8c8`)."""
-        return -(-self.max_tiles // 2)
+    def max_header_words(self) -> int:
+        """Header words of a block, at most: one group a tile."""
+        return max(layout.header_words(self.max_tiles) for layout in SCALE_FORMATS)
 
     @property
-    def scale_index_bits(self) -> int:
-        """Bits of the index of a scale word of the header, at least 1."""
-        return index_bits(self.max_scale_words)
+    def header_index_bits(self) -> int:
+        """Bits of the index of a header word, at least 1."""
+        return index_bits(self.max_header_words)
 
     @property
     def result_slots(self) -> int:
@@ -99,9 +99,9 @@ class ProcessorParameters:
 
     @property
     def group_sum_bits(self) -> int:
-        """Bits of d (C1): |d| <= G · 2^(A-1) · 511, G = 256 or the longest row if that is shorter."""
+        """Bits of d (C1): |d| <= G · 2^(A-1) · 4095, G = 256 or the longest row if that is shorter."""
         columns = COLUMNS * min(MAX_GROUP_TILES, self.max_tiles)
-        return self.activation_bits + 9 + (columns - 1).bit_length()
+        return self.activation_bits + 12 + (columns - 1).bit_length()
 
     @property
     def accumulator_bits(self) -> int:

@@ -5,7 +5,8 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 
-PER_WORD = {0: 4, 1: 5, 2: 2}
+ENTRY = {0: (8, 0), 1: (6, 0), 2: (8, 8)}
+"""Bits of s and of c8 in an entry of the header, by scale format."""
 LARGEST = Fraction((1 << 24) - 1) * Fraction(2) ** 104
 SMALLEST = Fraction(1, 1 << 126)
 
@@ -50,7 +51,8 @@ def convert(total: int, row_scale: int, exponent: int) -> tuple[int, bool]:
 
 @dataclass
 class Layer:
-    """Codes q[row][column], scales s and zero points c [row][group], row scales (bf16); rows a multiple of R."""
+    """Codes q[row][column], scales s and zero points c8 [row][group] (looked at where the format has them), row scales
+    (bf16); rows a multiple of R."""
 
     beat: int
     bits: int
@@ -59,7 +61,7 @@ class Layer:
     c9: int
     q: list[list[int]]
     s: list[list[int]]
-    c: list[list[int]]
+    c8: list[list[int]]
     row_scales: list[int]
 
     @property
@@ -76,7 +78,7 @@ class Layer:
 
     @property
     def header_words(self) -> int:
-        return 1 + -(-len(self.s[0]) // PER_WORD[self.scale_format])
+        return len(self._header_words(0))
 
     def stream(self) -> list[int]:
         """The beats of one channel, without the CRC beat."""
@@ -88,16 +90,7 @@ class Layer:
         return beats
 
     def _row_words(self, row: int) -> list[int]:
-        words, per_word = [self.row_scales[row]], PER_WORD[self.scale_format]
-        for first in range(0, len(self.s[row]), per_word):
-            word = 0
-            for place, (s, c) in enumerate(
-                zip(self.s[row][first : first + per_word], self.c[row][first:], strict=False)
-            ):
-                word |= (s << 8 * place, s << 6 * place, (s | (c << 8 - self.bits >> 1) << 8) << 16 * place)[
-                    self.scale_format
-                ]
-            words.append(word)
+        words = self._header_words(row)
         width = 32 * self.group_tiles
         for first in range(0, len(self.q[row]), width):
             group = self.q[row][first : first + width]
@@ -106,15 +99,35 @@ class Layer:
                     words.append(sum((q >> plane & 1) << j for j, q in enumerate(group[tile : tile + 32])))
         return words
 
+    def _header_words(self, row: int) -> list[int]:
+        """The row scale with as many entries above it as fit, then words of entries from bit 0 on."""
+        scale_bits, zero_bits = ENTRY[self.scale_format]
+        words, at = [self.row_scales[row]], 16
+        for s, c8 in zip(self.s[row], self.c8[row], strict=True):
+            if at + scale_bits + zero_bits > 32:
+                words, at = [*words, 0], 0
+            words[-1] |= (s | c8 >> 8 - zero_bits << scale_bits) << at
+            at += scale_bits + zero_bits
+        return words
+
+    def zero_point(self, row: int, group: int) -> Fraction:
+        """C1: c8/256 of the range of codes, as far as c8 is looked at; or what the digits of c9 spell."""
+        zero_bits = min(ENTRY[self.scale_format][1], 2 * self.bits + 1)
+        if not zero_bits:
+            return Fraction(self.c9 >> 8 - self.bits, 2)
+        return Fraction((self.c8[row][group] >> 8 - zero_bits) << self.bits, 1 << zero_bits)
+
     def row_sums(self, x: list[int]) -> list[int]:
         """C1 and C2 by their definitions."""
         width, sums = 32 * self.group_tiles, list[int]()
-        for q, s, c in zip(self.q, self.s, self.c, strict=True):
-            total = 0
+        for row, (q, s) in enumerate(zip(self.q, self.s, strict=True)):
+            total = Fraction(0)
             for group, first in enumerate(range(0, len(q), width)):
                 part = slice(first, first + width)
-                total += s[group] * sum((2 * code - c[group]) * v for code, v in zip(q[part], x[part], strict=True))
-            sums.append(total)
+                z = self.zero_point(row, group)
+                total += 16 * s[group] * sum((code - z) * v for code, v in zip(q[part], x[part], strict=True))
+            assert total.denominator == 1
+            sums.append(int(total))
         return sums
 
 
@@ -127,13 +140,8 @@ def random_layer(
     def extreme(limit: int) -> int:
         return pick.choice([0, limit, pick.randint(0, limit), pick.randint(0, limit)])
 
-    largest_scale = 63 if scale_format == 1 else 255
-    if scale_format == 2:
-        c9 = pick.getrandbits(9)
-        c = [[extreme((1 << bits + 1) - 1) & (~1 if bits == 8 else ~0) for _ in range(groups)] for _ in range(rows)]
-    else:
-        c9 = pick.choice([256, 255, 511, 0, pick.getrandbits(9)])
-        c = [[c9 >> 8 - bits] * groups for _ in range(rows)]
+    largest_scale = (1 << ENTRY[scale_format][0]) - 1
+    c9 = pick.choice([256, 255, 511, 0, pick.getrandbits(9)])
     calm = pick.random() < 0.5
     exponents = (110, 130) if calm else (1, 254)
     return Layer(
@@ -144,7 +152,7 @@ def random_layer(
         c9,
         q=[[extreme((1 << bits) - 1) for _ in range(32 * tiles)] for _ in range(rows)],
         s=[[extreme(largest_scale) for _ in range(groups)] for _ in range(rows)],
-        c=c,
+        c8=[[extreme(255) if ENTRY[scale_format][1] else 0 for _ in range(groups)] for _ in range(rows)],
         row_scales=[
             0
             if pick.random() < 0.1

@@ -84,7 +84,7 @@ class Host:
 def test_constants() -> None:
     host = Host()
     assert host.read(Offset.ID) == ID == int.from_bytes(b"ELX1", "little")
-    assert host.read(Offset.VERSION) == 1
+    assert host.read(Offset.VERSION) == 2
     assert host.read(Offset.PARAMETERS) == 128 | 9 << 10 | 3 << 16 | 2 << 20
     assert host.read(Offset.MAX_TILES) == 77
     assert host.read(Offset.TIMEOUT) == 65536

@@ -160,6 +160,32 @@ def test_every_group_size_with_short_last_groups(group_tiles: int) -> None:
         )
 
 
+@pytest.mark.parametrize("scale_format", [0, 1, 2])
+def test_the_shortest_blocks_one_after_the_other(scale_format: int) -> None:
+    """A header of one word, one beat of data: row sums and row scales of many blocks are on their way at once."""
+    pick = random.Random(scale_format)
+    dut = engine(64, 11, 1)
+    dut.reset()
+    layer, bench = random_layer(pick, 64, 1, 1, scale_format, 1, 60), Bench(dut, pick)
+    assert len(layer.stream()) == 120
+    check(bench, layer, 1, 11)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_every_zero_point(bits: int) -> None:
+    """256 values of c8, bits that are not looked at among them, each in a group of its own."""
+    pick = random.Random(bits)
+    dut = engine(64, 11, 1)
+    dut.reset()
+    layer = random_layer(pick, 64, bits, 1, 2, 16, 8)
+    values = list(range(256))
+    pick.shuffle(values)
+    layer.c8 = [values[16 * row : 16 * (row + 1)] for row in range(16)]
+    layer.s = [[pick.randint(1, 255) for _ in range(16)] for _ in range(16)]
+    layer.row_scales = [127 << 7] * 16
+    check(Bench(dut, pick), layer, 1, 11)
+
+
 def test_a_new_start_forgets_everything() -> None:
     """A run left in the middle, at any point of the pipeline, leaves no trace in the next one."""
     pick = random.Random(7)
@@ -181,7 +207,7 @@ def test_no_blocks_for_a_channel() -> None:
     dut = engine(64, 11, 1)
     dut.reset()
     layer = random_layer(pick, 64, 3, 1, 0, 2, 1)
-    dut.set(bits=3, scale_format=0, tiles=2, group_tiles=1, c9=256, blocks=0, header_words=2, tokens=1, start=1)
+    dut.set(bits=3, scale_format=0, tiles=2, group_tiles=1, c9=256, blocks=0, header_words=1, tokens=1, start=1)
     dut.step()
     dut.set(start=0, x_ready=1, w_valid=1, y_ready=1, w_data=layer.stream()[0])
     for _ in range(40):
