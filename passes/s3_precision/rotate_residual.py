@@ -114,7 +114,7 @@ def rotate_residual(module: ModuleOp) -> None:
     for op in weight_readers(module):
         if op.result in streams.readers or op.result in streams.writers:
             no_format(op)
-        if op.result in streams.readers:
+        if isinstance(op, LinearOp) and op.result in streams.readers:
             see(op, WEIGHT, f"@{{H{shape_of(op.x)[-1]}}}")
         if op.result in streams.writers:
             _write_rotated(op)
