@@ -24,6 +24,7 @@ class CompileOptions:
 
     bits: of every weight, where no `plan` file says otherwise; activation_bits: A; beat: D bits; lanes: M tokens;
     channels: C; max_context: tokens that the cache holds, the smaller of 512 and the model's own where not given;
+    key_bits, value_bits: of the codes in caches of keys and values, 4 or 8, or 32 for fp32;
     rotate: what is rotated before weights are rounded, a key of ROTATIONS;
     fallback: "" or "eager" (what nothing of ours can run is left to PyTorch).
     """
@@ -37,12 +38,17 @@ class CompileOptions:
     channels: int = 1
     rotate: str = "none"
     fallback: str = ""
+    key_bits: int = 8
+    value_bits: int = 8
 
     def __post_init__(self) -> None:
         default_format(self.bits)
         ProcessorParameters(self.beat, self.activation_bits, self.lanes, self.channels)
         if self.max_context is not None and self.max_context < 1:
             raise ElastixError(f"--max-context {self.max_context}", wanted="at least one token")
+        for name, bits in (("key", self.key_bits), ("value", self.value_bits)):
+            if bits not in (4, 8, 32):
+                raise ElastixError(f"{name}s of {bits} bits", wanted="4 or 8 bits, or 32 for fp32")
         if self.rotate not in ROTATIONS:
             raise ElastixError(f"rotate={self.rotate!r}", wanted=" or ".join(ROTATIONS))
         if self.fallback not in ("", "eager"):

@@ -71,6 +71,11 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
             "plan": str(options.plan or ""),
             "activation_bits": options.activation_bits,
         },
+        "quantize-caches": {
+            "key_bits": options.key_bits,
+            "value_bits": options.value_bits,
+            "rotate_values": "rotate-values" in left_out,  # twice is not at all
+        },
         "choose-processor": {"beat": options.beat, "lanes": options.lanes, "channels": options.channels},
         "epu-to-circuit": {"folder": folder},
     }

@@ -1,6 +1,7 @@
 // Attention over a cache, one query row at a time: scores, the exact maximum, weights, their mean of the values.
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "cache.h"
@@ -36,29 +37,36 @@ ELASTIX_CLONES void dot_keys(const float* q, const float* k, int64_t keys, int64
     }
 }
 
+// p[j] = e^(score[j] − largest) rounded to fp32; 0 for a score of −∞.
+ELASTIX_CLONES void weigh(const float* score, float largest, int64_t keys, double* p) {
+    for (int64_t j = 0; j < keys; ++j) p[j] = static_cast<float>(elastix::exponential(static_cast<double>(score[j]) - largest));
+}
+
 // y += p · v
 ELASTIX_CLONES void add_scaled(double* y, double p, const float* v, int64_t head_dim) {
     for (int64_t i = 0; i < head_dim; ++i) y[i] += p * v[i];
 }
 
-// Sums run in kLanes strands, which are joined in halves at the end: strand l has the elements i with i mod kLanes = l.
-constexpr int64_t kLanes = 8;
-
-// q · z for a row of a cache of codes.
-ELASTIX_CLONES double dot_codes(const double* q, const int8_t* z, int64_t head_dim) {
-    double sum[kLanes] = {};
-    int64_t i = 0;
-    for (; i + kLanes <= head_dim; i += kLanes)
-        for (int64_t l = 0; l < kLanes; ++l) sum[l] += q[i + l] * z[i + l];
-    for (int64_t l = 0; i + l < head_dim; ++l) sum[l] += q[i + l] * z[i + l];
-    for (int64_t half = kLanes / 2; half > 0; half /= 2)
-        for (int64_t l = 0; l < half; ++l) sum[l] += sum[l + half];
-    return sum[0];
+ELASTIX_CLONES void add_rows(double* y, const double* p, const double* z, int64_t rows, int64_t head_dim) {
+    for (int64_t j = 0; j < rows; ++j, z += head_dim)
+        for (int64_t i = 0; i < head_dim; ++i) y[i] += p[j] * z[i];
 }
 
-// y += p · z
-ELASTIX_CLONES void add_scaled_codes(double* y, double p, const int8_t* z, int64_t head_dim) {
-    for (int64_t i = 0; i < head_dim; ++i) y[i] += p * z[i];
+constexpr int64_t kStrands = 8, kRowsAtOnce = 16;
+
+// score[j] = (q · z[j]) · scales[j]. The sum runs in strands, which are joined in halves at the end: strand l has the elements i with
+// i mod kStrands = l.
+ELASTIX_CLONES void dot_codes(const double* q, const double* z, const uint16_t* scales, int64_t keys, int64_t head_dim, double* score) {
+    for (int64_t j = 0; j < keys; ++j, z += head_dim) {
+        double sum[kStrands] = {};
+        int64_t i = 0;
+        for (; i + kStrands <= head_dim; i += kStrands)
+            for (int64_t l = 0; l < kStrands; ++l) sum[l] += q[i + l] * z[i + l];
+        for (int64_t l = 0; i + l < head_dim; ++l) sum[l] += q[i + l] * z[i + l];
+        for (int64_t half = kStrands / 2; half > 0; half /= 2)
+            for (int64_t l = 0; l < half; ++l) sum[l] += sum[l + half];
+        score[j] = sum[0] * elastix::from_bf16(scales[j]);
+    }
 }
 
 // Rows of a cache for one head: `bits` is 32 for fp32, which has no scales.
@@ -75,12 +83,16 @@ struct Rows {
 
     const float* floats(int64_t row) const { return static_cast<const float*>(codes) + row * head_dim; }
 
-    // The integers of a row; `room` is for head_dim of them.
-    const int8_t* integers(int64_t row, int8_t* room) const {
-        const auto* packed = static_cast<const uint8_t*>(codes) + row * elastix::row_bytes(head_dim, bits);
-        if (bits == 8) return reinterpret_cast<const int8_t*>(packed);
-        elastix::unpack_codes(packed, head_dim, room);
-        return room;
+    // Calls work(z, first, count) with the integers of a few rows at a time, as doubles, until all below `end` were there.
+    template <class Work>
+    void for_integers(int64_t end, Work work) const {
+        std::vector<double> z(static_cast<size_t>(kRowsAtOnce * head_dim));
+        for (int64_t first = 0; first < end; first += kRowsAtOnce) {
+            const int64_t count = std::min(kRowsAtOnce, end - first);
+            const auto* packed = static_cast<const uint8_t*>(codes) + first * elastix::row_bytes(head_dim, bits);
+            elastix::read_codes(packed, count, head_dim, bits, z.data());
+            work(z.data(), first, count);
+        }
     }
 };
 
@@ -94,34 +106,45 @@ struct Query {
 void score_keys(const float* q, const Rows& k, int64_t keys, double* score) {
     if (k.bits == 32) return dot_keys(q, k.floats(0), keys, k.head_dim, score);
     const std::vector<double> wide(q, q + k.head_dim);
-    std::vector<int8_t> room(wide.size());
+    k.for_integers(keys, [&](const double* z, int64_t first, int64_t count) {
+        dot_codes(wide.data(), z, k.scales + first, count, k.head_dim, score + first);
+    });
+}
+
+// sum += Σ p[j] · v[j]; a key that is not seen has p = 0, and nothing of its row counts.
+void add_values(const Rows& v, std::vector<double>& p, double* sum) {
+    const auto keys = static_cast<int64_t>(p.size());
+    if (v.bits == 32) {
+        for (int64_t j = 0; j < keys; ++j)
+            if (p[static_cast<size_t>(j)] != 0) add_scaled(sum, p[static_cast<size_t>(j)], v.floats(j), v.head_dim);
+        return;
+    }
     for (int64_t j = 0; j < keys; ++j)
-        score[j] = dot_codes(wide.data(), k.integers(j, room.data()), k.head_dim) * elastix::from_bf16(k.scales[j]);
+        if (p[static_cast<size_t>(j)] != 0) p[static_cast<size_t>(j)] *= elastix::from_bf16(v.scales[j]);
+    v.for_integers(keys, [&](const double* z, int64_t first, int64_t count) {
+        add_rows(sum, p.data() + first, z, count, v.head_dim);
+    });
 }
 
 void attend(const Query& query, const Rows& k, const Rows& v) {
     std::vector<double> dot(static_cast<size_t>(query.keys)), sum(static_cast<size_t>(v.head_dim), 0.0);
     std::vector<float> score(dot.size());
-    std::vector<int8_t> room(sum.size());
     score_keys(query.q, k, query.keys, dot.data());
     float largest = kMinusInfinity;
     for (size_t j = 0; j < score.size(); ++j) {
         const float plain = static_cast<float>(dot[j] * query.scale);
         score[j] = query.mask == nullptr ? plain : query.mask[j] <= kMasked ? kMinusInfinity : plain + query.mask[j];
-        largest = std::max(largest, score[j]);
+        if (!(score[j] <= largest)) largest = score[j];  // a NaN stays, and shows in the result
     }
-    double total = 0;
-    for (size_t j = 0; j < score.size(); ++j) {
-        if (score[j] == kMinusInfinity) continue;
-        const double p = static_cast<float>(elastix::exponential(static_cast<double>(score[j]) - largest));
-        const auto row = static_cast<int64_t>(j);
-        total += p;
-        if (v.bits == 32)
-            add_scaled(sum.data(), p, v.floats(row), v.head_dim);
-        else
-            add_scaled_codes(sum.data(), p * elastix::from_bf16(v.scales[row]), v.integers(row, room.data()), v.head_dim);
+    if (largest == kMinusInfinity) {
+        std::fill_n(query.y, v.head_dim, 0.0f);
+        return;
     }
-    for (size_t i = 0; i < sum.size(); ++i) query.y[i] = total > 0 ? static_cast<float>(sum[i] / total) : 0.0f;
+    std::vector<double>& p = dot;
+    weigh(score.data(), largest, query.keys, p.data());
+    const double total = std::accumulate(p.begin(), p.end(), 0.0);
+    add_values(v, p, sum.data());
+    for (size_t i = 0; i < sum.size(); ++i) query.y[i] = static_cast<float>(sum[i] / total);
 }
 
 }  // namespace

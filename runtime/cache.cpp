@@ -76,12 +76,17 @@ void quantize_cache_row(const float* x, int64_t head_dim, int64_t bits, uint8_t*
         round_to_halves(x, head_dim / 2, reciprocal(s), codes);
 }
 
-ELASTIX_CLONES void unpack_codes(const uint8_t* codes, int64_t head_dim, int8_t* z) {
-    const int64_t half = head_dim / 2;
-    for (int64_t i = 0; i < half; ++i) {
-        z[i] = static_cast<int8_t>(2 * (codes[i] & 15) - 15);
-        z[i + half] = static_cast<int8_t>(2 * (codes[i] >> 4) - 15);
+ELASTIX_CLONES void read_codes(const uint8_t* codes, int64_t rows, int64_t head_dim, int64_t bits, double* z) {
+    if (bits == 8) {
+        for (int64_t i = 0; i < rows * head_dim; ++i) z[i] = static_cast<int8_t>(codes[i]);
+        return;
     }
+    const int64_t half = head_dim / 2;
+    for (int64_t row = 0; row < rows; ++row, codes += half, z += head_dim)
+        for (int64_t i = 0; i < half; ++i) {
+            z[i] = 2 * (codes[i] & 15) - 15;
+            z[i + half] = 2 * (codes[i] >> 4) - 15;
+        }
 }
 
 }  // namespace elastix

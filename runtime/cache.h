@@ -11,7 +11,7 @@ inline int64_t row_bytes(int64_t head_dim, int64_t bits) { return head_dim * bit
 // its high half.
 void quantize_cache_row(const float* x, int64_t head_dim, int64_t bits, uint8_t* codes, uint16_t& scale);
 
-// The integers z of a row of 4-bit codes.
-void unpack_codes(const uint8_t* codes, int64_t head_dim, int8_t* z);
+// The integers z of neighbouring rows, head_dim a row.
+void read_codes(const uint8_t* codes, int64_t rows, int64_t head_dim, int64_t bits, double* z);
 
 }  // namespace elastix

@@ -21,6 +21,15 @@ def parser() -> argparse.ArgumentParser:
         "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
     )
     result.add_argument(
+        "--kv-bits",
+        type=int,
+        default=8,
+        metavar="N",
+        help="bits of cached keys and values: 4, 8, 32 = fp32 (default 8)",
+    )
+    result.add_argument("--key-bits", type=int, metavar="N", help="of the keys alone")
+    result.add_argument("--value-bits", type=int, metavar="N", help="of the values alone")
+    result.add_argument(
         "--rotate",
         default="none",
         metavar="WHAT",
@@ -65,6 +74,8 @@ def command(argv: list[str]) -> int:
         beat=arguments.beat,
         lanes=arguments.lanes,
         channels=arguments.channels,
+        key_bits=arguments.kv_bits if arguments.key_bits is None else arguments.key_bits,
+        value_bits=arguments.kv_bits if arguments.value_bits is None else arguments.value_bits,
     )
     stages = Stages(show=not arguments.json)
     summary = compile_model(arguments.model, arguments.output, options, stages, overwrite=arguments.overwrite)
