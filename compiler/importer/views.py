@@ -129,8 +129,13 @@ def _computed(values: Array, views: Sequence[str], operand: Callable[[str], Floa
             known[name] = operand(name)
         return known[name]
 
-    chunks = [values[start : start + _ROWS_AT_ONCE] for start in range(0, len(values), _ROWS_AT_ONCE)]
-    return np.concatenate([exactly_seen(chunk, views, once).astype(np.float32) for chunk in chunks])
+    first = exactly_seen(values[:_ROWS_AT_ONCE], views, once)
+    result = np.empty((len(values), *first.shape[1:]), np.float32)
+    result[:_ROWS_AT_ONCE] = first
+    for start in range(_ROWS_AT_ONCE, len(values), _ROWS_AT_ONCE):
+        here = slice(start, start + _ROWS_AT_ONCE)
+        result[here] = exactly_seen(values[here], views, once)
+    return result
 
 
 def _arithmetic(values: Float64, view: str, operand: Callable[[str], Float64]) -> Float64:
