@@ -138,18 +138,24 @@ def _fit_scales(part: _Part, rowscale: F32, form: Format) -> F32:
     top, scale = (1 << form.bits) - 1, rowscale[:, None]
     middle = np.rint(np.divide(part.step, scale, out=np.zeros_like(part.step), where=scale > 0))
     best = np.full_like(part.step, np.inf)
-    moves = [(-1, 0.0), (0, 0.0), (1, 0.0)]
-    if form.zero == "asymmetric":
-        halves = (0.5, 0.25, 0.125, 0.0625)
-        moves += [(0, sign * half) for half in halves if half >= form.z_step for sign in (-1, 1)]
-    for ds, dz in moves:
-        s = np.clip(middle + ds, 0, form.scale_maximum) if dz == 0 else part.s
-        z = part.z if dz == 0 else _allowed(part.z + np.float32(dz), form)
+
+    def attempt(s: F32, z: F32) -> None:
+        s = np.clip(s, 0, form.scale_maximum)
         error = _error(part.u, s * scale, z, top)
         better = error < best
         np.copyto(best, error, where=better)
         np.copyto(part.s, s, where=better)
         np.copyto(part.z, z, where=better)
+
+    for move in (-1, 0, 1):
+        attempt(middle + np.float32(move), part.z)
+    if form.zero == "asymmetric":
+        for half in (0.5, 0.25, 0.125, 0.0625):
+            if half >= form.z_step:
+                attempt(part.s, _allowed(part.z - np.float32(half), form))
+                attempt(part.s, _allowed(part.z + np.float32(half), form))
+        attempt(part.s - 1, part.z)
+        attempt(part.s + 1, part.z)
     return best
 
 

@@ -10,7 +10,8 @@ def result_drain(parameters: ProcessorParameters) -> Module:
     """`load` takes lanes × R sums (lane 0 row 0 lowest); R × `tokens` cycles follow with `sum`, `row_scale`, `lane`.
 
     `scale_write` stores the row scales of a block when its first header word passes; a block is at most
-    ROW_SCALES_KEPT − 2 blocks behind that, since a block is at least two beats long and its sums come 14 cycles after its last.
+    ROW_SCALES_KEPT − 2 blocks behind that, since a block is at least two beats long, its sums 15
+    cycles behind it.
     Loads are at least rows × tokens cycles apart.
     """
     m = Module("result_drain", "Finished sums, one a cycle.")
