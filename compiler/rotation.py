@@ -45,6 +45,11 @@ def views(model: nn.Module, rotate: str) -> dict[str, str]:
     return {name: view for name, view in named.items() if view != name and (name != _HEAD or view != _EMBEDDING)}
 
 
+def folded_norms(model: nn.Module, rotate: str) -> list[str]:
+    """Weights of norms that `--rotate` turns into ones, their values given to the linear layers that read them."""
+    return _norms(_parameters(model)) if "fold-norm-weights" in ROTATIONS[rotate] else []
+
+
 @torch.no_grad()
 def rotate_model(model: nn.Module, rotate: str) -> dict[str, str]:
     """Change a model's weights in place as `--rotate` does in the compiled one; returns `views` of it.
@@ -53,9 +58,9 @@ def rotate_model(model: nn.Module, rotate: str) -> dict[str, str]:
     are fp32. Raises ElastixError as `views` does, for other weights, and for norms that do more than an RMS norm does.
     """
     named, found = views(model, rotate), _parameters(model)
-    norms = _norms(found) if "fold-norm-weights" in ROTATIONS[rotate] else []
+    norms = folded_norms(model, rotate)
     for name in norms:
-        _check_norm(model, name)
+        check_norm(model, name)
     # Every weight is read by its own view only, but for norms, and an embedding that the head reads too: it comes last.
     arrays = ArrayStore({name: tensor.detach().numpy() for name, tensor in found.items()})
     store = NamedStore({name: (arrays, name) for name in found}, type(model).__name__)
@@ -83,8 +88,11 @@ def _norms(found: dict[str, Tensor]) -> list[str]:
     return [name for name in found if name == _LAST_NORM or name.endswith("_layernorm.weight")]
 
 
-def _check_norm(model: nn.Module, name: str) -> None:
-    """Some norms scale by one plus their weight, or take the mean away."""
+def check_norm(model: nn.Module, name: str) -> None:
+    """Raise ElastixError unless a norm is an RMS norm times its weight `name`.
+
+    Some scale by one plus their weight, or take the mean away.
+    """
     norm = model.get_submodule(name.removesuffix(".weight"))
     weight = cast(Tensor, norm.weight)
     x = torch.linspace(-100, 200, len(weight))[None]

@@ -62,10 +62,18 @@ def open_weights(path: Path) -> NamedStore:
 
     Raises ElastixError as import_language_model does.
     """
+    return open_model(path)[1]
+
+
+def open_model(path: Path) -> tuple[PreTrainedModel, NamedStore]:
+    """The model in `path` with its parameters on the meta device and its computed buffers real, and its weights.
+
+    Raises ElastixError as import_language_model does.
+    """
     file, config = _opened(path)
     model = _empty_model(config)
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
-    return _store(names, model, (), _checkpoint(path, file, model), str(path))
+    return model, _store(names, model, (), _checkpoint(path, file, model), str(path))
 
 
 def _opened(path: Path) -> tuple[GgufFile | None, Any]:
