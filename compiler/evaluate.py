@@ -16,7 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.importer.block_codes import NoCodes, block_codes
+from elastix.compiler.importer.store import WeightStore
 from elastix.compiler.numbers.formats import Format
+from elastix.compiler.numbers.keep import fits, keep_codes
+from elastix.compiler.numbers.pack import QuantizedRows
 from elastix.compiler.numbers.quantize import dequantize, quantize
 
 FormatOf = Callable[[str], Format | None]
@@ -66,10 +70,13 @@ def layer_names(model: nn.Module) -> list[str]:
 
 
 @contextmanager
-def quantized(model: nn.Module, format_of: FormatOf, activation_bits: int) -> Generator[None]:
+def quantized(
+    model: nn.Module, format_of: FormatOf, activation_bits: int, store: WeightStore | None = None
+) -> Generator[None]:
     """Within the block the model's linear and embedding layers hold quantized weights and round their inputs.
 
-    Tied weights are quantized once, in the format of the first module that has them.
+    Tied weights are quantized once, in the format of the first module that has them. store: the model's file, whose
+    codes are kept where the format holds them, as compiling does; without one all weights are rounded.
     """
     saved: dict[int, tuple[Tensor, Tensor]] = {}
     hooks: list[Hook] = []
@@ -86,14 +93,21 @@ def quantized(model: nn.Module, format_of: FormatOf, activation_bits: int) -> Ge
                 hooks.append(module.register_forward_pre_hook(round_input))
             if id(weight) not in saved:
                 saved[id(weight)] = (weight, weight.data)
-                rows = quantize(weight.detach().float().numpy(), form, name=name).rows
-                weight.data = torch.tensor(dequantize(rows))
+                weight.data = torch.tensor(dequantize(_rows(weight, form, name, store)))
         yield
     finally:
         for hook in hooks:
             hook.remove()
         for weight, data in saved.values():
             weight.data = data
+
+
+def _rows(weight: Tensor, form: Format, name: str, store: WeightStore | None) -> QuantizedRows:
+    """The integers of a weight: the file's codes where the format holds them, else its values rounded."""
+    found = NoCodes("") if store is None else block_codes(store, name)
+    if not isinstance(found, NoCodes) and fits(found, form):
+        return keep_codes(found, form, name=name).rows
+    return quantize(weight.detach().float().numpy(), form, name=name).rows
 
 
 def windows(ids: list[int], length: int, bos: int | None = None) -> list[list[int]]:

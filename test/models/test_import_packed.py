@@ -10,12 +10,14 @@ import pytest
 from packed_checkpoints import write_checkpoint
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.evaluate import quantized
 from elastix.compiler.importer.block_codes import BlockCodes, NoCodes
 from elastix.compiler.importer.hugging_face import open_weights
 from elastix.compiler.importer.packed_store import PackedStore, Packing
 from elastix.compiler.importer.store import ArrayStore
+from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.keep import keep_codes, natural_format
-from elastix.compiler.numbers.quantize import dequantize
+from elastix.compiler.numbers.quantize import dequantize, quantize
 
 Q = "model.layers.1.self_attn.q_proj.weight"
 DOWN = "model.layers.0.mlp.down_proj.weight"
@@ -85,6 +87,19 @@ def test_zero_points_that_borrow() -> None:
     }
     store = PackedStore(ArrayStore(parts), Packing("gptq", 4, 32, zeros_less_one=True), "memory")
     assert np.array_equal(store.read("w.weight"), np.broadcast_to(-zero.T, (8, 32)))
+
+
+def test_the_evaluator_keeps_codes_as_compiling_does(tmp_path: Path) -> None:
+    model, _ = write_checkpoint(tmp_path / "m", AWQ, symmetric=False)
+    store, form = open_weights(tmp_path / "m"), Format(4, 32, "s8c8", "asymmetric")
+    codes = store.codes(Q)
+    assert isinstance(codes, BlockCodes)
+    with quantized(model, lambda _: form, 11, store):
+        assert np.array_equal(model.get_parameter(Q).detach().numpy(), dequantize(keep_codes(codes, form).rows))
+        head = model.get_parameter("lm_head.weight").detach().numpy()
+    assert np.array_equal(head, dequantize(quantize(store.read("lm_head.weight"), form).rows))
+    with quantized(model, lambda _: form, 11):
+        assert np.array_equal(model.get_parameter(Q).detach().numpy(), dequantize(quantize(store.read(Q), form).rows))
 
 
 def test_the_model_compiles_with_its_codes_kept(tmp_path: Path, elastix: Callable[..., dict[str, Any]]) -> None:

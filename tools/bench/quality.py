@@ -29,22 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     widths = "bits of the weights, or formats such as '4b g32 s6 half_step', in turn (8,6,4)"
     parser.add_argument("--widths", default="8,6,4", help=widths)
     parser.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file instead of --widths")
+    parser.add_argument(
+        "--round-anew", action="store_true", help="round weights that the file has as codes of ours too"
+    )
     parser.add_argument("--activation-bits", type=int, default=11, metavar="A", help="bits of an activation (11)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Per precision: nll, reference_nll and kl in nats a token, top1 as a share; the model and text they hold for."""
     from elastix.compiler.evaluate import compare, layer_names, logits, quantized, windows
+    from elastix.compiler.importer.hugging_face import open_weights
 
     plans = _plans(arguments)
     path = arguments.model or demo_model()
     model, ids, bos = _load(path, arguments.text or _default_text(), arguments.lines, arguments.tokens)
     pieces = windows(ids, arguments.window, bos if arguments.bos else None)
     reference = logits(model, pieces)
+    store = None if arguments.round_anew else open_weights(path)
     answer: dict[str, Any] = {}
     for name, plan in plans.items():
         plan.check(layer_names(model))
-        with quantized(model, plan.format_of, arguments.activation_bits):
+        with quantized(model, plan.format_of, arguments.activation_bits, store):
             answer[name] = {"default_format": str(plan.default)} | asdict(
                 compare(pieces, reference, logits(model, pieces))
             )
