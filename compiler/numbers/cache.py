@@ -29,7 +29,7 @@ class CacheRows:
         if self.bits == 8:
             return self.z.view(np.uint8)
         low, high = np.split(((self.z.astype(np.int64) + 15) // 2).astype(np.uint8), 2, axis=-1)
-        return low | high << 4
+        return low | high << np.uint8(4)
 
     @classmethod
     def from_codes(cls, bits: int, codes: NDArray[np.uint8], scales: NDArray[np.uint16]) -> "CacheRows":

@@ -136,7 +136,7 @@ def _say(function: OpView, which: str, words: dict[str, str]) -> None:
 def _read_codes(
     reader: AttentionOp | QuantizedAttentionOp, old: OpResult, stored: QuantizedCacheUpdateOp, rotated: str
 ) -> None:
-    """Attention over the codes in the place of attention over `old`. rotated: whether that is so of `k`, `v` or neither."""
+    """Attention over codes in the place of attention over `old`. rotated: `k` or `v` if its rows are, else empty."""
 
     def seen(value: Value, scales: Value | None) -> tuple[Value, Value | None]:
         return (stored.result, stored.new_scales) if value == old else (value, scales)

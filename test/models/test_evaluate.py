@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 import torch
 from conftest import data_path
+from models.compiled_models import compiled
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.evaluate import compare, evaluate, layer_names, logits, quantized, round_activations, windows
 from elastix.compiler.numbers import oracle
+from elastix.compiler.numbers.cache import hadamard, quantize_rows
 from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.numbers.pack import Descriptor, pack_layer, place_segments
 from elastix.compiler.numbers.plan import default_format, uniform
 from elastix.compiler.numbers.quantize import quantize
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.compiler.program_runner import Program
+from elastix.compiler.rounded_caches import read_back, rounded_caches
 from elastix.runtime.device import Device
 from elastix.tools.bench import quality
 
@@ -112,6 +115,34 @@ def test_activations_are_rounded_as_c3_says(bits: int) -> None:
     np.testing.assert_array_equal(rounded, np.ldexp(codes.astype(np.float64), e[:, None]).astype(np.float32))
 
 
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("width", [64, 10])
+def test_caches_are_rounded_as_c12_says(bits: int, width: int) -> None:
+    """Rows of all magnitudes, a zero and a subnormal among them; none so large that its rotation overflows."""
+    rng = np.random.default_rng(bits)
+    x = (rng.standard_normal((200, width)) * 2.0 ** rng.integers(-120, 110, (200, 1))).astype(np.float32)
+    x[0], x[1] = 0, 1e-40
+    plain = read_back(torch.tensor(x), bits, rotated=False).numpy()
+    np.testing.assert_array_equal(plain, quantize_rows(x, bits).values())
+    x[1] = 0
+    turned = read_back(torch.tensor(x), bits, rotated=True).numpy()
+    if width == 64:
+        plain = hadamard(quantize_rows(hadamard(x, 1.0), bits).values(), 1 / 64)
+    np.testing.assert_array_equal(turned, plain)
+
+
+@pytest.mark.parametrize("bits", [(8, 8), (4, 32), (32, 4)])
+def test_attention_reads_rounded_caches(bits: tuple[int, int]) -> None:
+    """Rounding shows, little of it at 8 bits; afterwards the model is as it was."""
+    pieces = [[1, 5, 80, 3, 3, 40, 7, 22, 61, 89]]
+    model = small_model()
+    reference = logits(model, pieces)
+    with rounded_caches(model, *bits):
+        found = logits(model, pieces)
+    np.testing.assert_array_equal(logits(model, pieces)[0], reference[0])
+    assert 1e-9 < compare(pieces, reference, found).kl < (1e-5 if bits == (8, 8) else 1e-2)
+
+
 def test_scores_by_hand() -> None:
     p = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
     q = torch.log(torch.tensor([[0.25, 0.5, 0.25], [0.1, 0.8, 0.1]]))
@@ -146,19 +177,26 @@ def story_windows(tokens: int) -> tuple[nn.Module, list[list[int]]]:
     return model, windows(ids[:tokens], 257, bos=1)
 
 
-def test_a_compiled_model_has_the_quality_it_is_said_to_have(stories: Path) -> None:
+@pytest.mark.parametrize(("kv_bits", "most"), [(8, 0.0015), (4, 0.6)])
+def test_a_compiled_model_has_the_quality_it_is_said_to_have(
+    stories: Path, tmp_path: Path, kv_bits: int, most: float
+) -> None:
     """The whole compiled step on the emulator, token by token, against the evaluator's batch."""
     model, pieces = story_windows(200)
+    if kv_bits != 8:
+        stories = compiled(data_path("stories260K"), tmp_path / "stories", "--kv-bits", kv_bits)
     program = Program.load(stories)
+    kept = {each.dtype for each in program.manifest.arguments if each.kind == "cache"}
+    assert kept == {"uint8" if kv_bits == 4 else "int8", "uint16"}
     steps = [program(ids=np.array([[token]]), positions=np.array([at])) for at, token in enumerate(pieces[0])]
     engines = [torch.tensor(np.stack([next(iter(outputs.values())).ravel() for outputs in steps]))]
     reference = logits(model, pieces)
-    with quantized(model, uniform(8).format_of, A):
+    with quantized(model, uniform(8).format_of, A), rounded_caches(model, kv_bits, kv_bits):
         found = logits(model, pieces)
-    assert compare(pieces, engines, found).kl < 2e-4
     of_engines, of_evaluator = compare(pieces, reference, engines), compare(pieces, reference, found)
-    assert of_engines.kl == pytest.approx(of_evaluator.kl, rel=0.2) and of_engines.kl < 0.001
-    assert abs(of_engines.nll - of_evaluator.nll) < 0.002
+    assert of_engines.kl == pytest.approx(of_evaluator.kl, rel=0.2) and of_engines.kl < most
+    assert compare(pieces, engines, found).kl < 0.3 * of_engines.kl
+    assert abs(of_engines.nll - of_evaluator.nll) < 0.005
 
 
 def test_stories_lose_nothing_at_eight_bits() -> None:

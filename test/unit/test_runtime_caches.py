@@ -144,5 +144,5 @@ def test_attention_with_floats_on_one_side(bits: tuple[int, int]):
         back.append(values[None] if rows is None else rows.values().reshape(1, 2, 9, 16))
     y = np.empty_like(q)
     call("quantized_attention", q, *tensors, None, None, y, 1, 4, 2, 1, 9, 16, *bits, 0.25, 0)
-    wanted = attention(q, *back, 0.25, causal=False)
+    wanted = attention(q, back[0], back[1], 0.25, causal=False)
     np.testing.assert_allclose(y, wanted, rtol=0 if bits == (32, 32) else 1e-5, atol=0 if bits == (32, 32) else 1e-6)

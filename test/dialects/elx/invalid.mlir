@@ -415,3 +415,56 @@ func.func @quantized_embedding_format(%i: tensor<2xi64>, %w: tensor<32x64xf32>) 
       : (tensor<2xi64>, tensor<32x64xf32>) -> tensor<2x64xf32>
   return
 }
+
+// -----
+
+func.func @hadamard_width(%x: tensor<2x12xf32>) {
+  // expected-error@+1 {{'elx.hadamard' op x has rows of 12, wanted a power of two}}
+  %0 = "elx.hadamard"(%x) {scale = 1.0 : f32} : (tensor<2x12xf32>) -> tensor<2x12xf32>
+  return
+}
+
+// -----
+
+func.func @codes(%c: tensor<1x4x16x8xi16>, %s: tensor<1x4x16xbf16>, %n: tensor<1x4x1x8xf32>, %p: tensor<1xi64>) {
+  // expected-error@+1 {{'elx.quantized_cache_update' op cache has elements of i16, wanted i8}}
+  %0:2 = "elx.quantized_cache_update"(%c, %s, %n, %p)
+      : (tensor<1x4x16x8xi16>, tensor<1x4x16xbf16>, tensor<1x4x1x8xf32>, tensor<1xi64>) -> (tensor<1x4x16x8xi16>, tensor<1x4x16xbf16>)
+  return
+}
+
+// -----
+
+func.func @odd_codes(%c: tensor<1x4x16x7xi4>, %s: tensor<1x4x16xbf16>, %n: tensor<1x4x1x7xf32>, %p: tensor<1xi64>) {
+  // expected-error@+1 {{'elx.quantized_cache_update' op cache has heads of 7 codes of 4 bits, wanted an even number}}
+  %0:2 = "elx.quantized_cache_update"(%c, %s, %n, %p)
+      : (tensor<1x4x16x7xi4>, tensor<1x4x16xbf16>, tensor<1x4x1x7xf32>, tensor<1xi64>) -> (tensor<1x4x16x7xi4>, tensor<1x4x16xbf16>)
+  return
+}
+
+// -----
+
+func.func @cache_scales(%c: tensor<1x4x16x8xi8>, %s: tensor<1x4x8xbf16>, %n: tensor<1x4x1x8xf32>, %p: tensor<1xi64>) {
+  // expected-error@+1 {{'elx.quantized_cache_update' op scales is tensor<1x4x8xbf16>, wanted tensor<1x4x16xbf16>}}
+  %0:2 = "elx.quantized_cache_update"(%c, %s, %n, %p)
+      : (tensor<1x4x16x8xi8>, tensor<1x4x8xbf16>, tensor<1x4x1x8xf32>, tensor<1xi64>) -> (tensor<1x4x16x8xi8>, tensor<1x4x8xbf16>)
+  return
+}
+
+// -----
+
+func.func @codes_without_scales(%q: tensor<1x8x1x8xf32>, %k: tensor<1x4x16x8xi8>, %v: tensor<1x4x16x8xi8>, %s: tensor<1x4x16xbf16>) {
+  // expected-error@+1 {{'elx.quantized_attention' op v has elements of i8 and no scales, wanted scales with codes}}
+  %0 = "elx.quantized_attention"(%q, %k, %v, %s) {scale = 1.0 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 0, 0>}
+      : (tensor<1x8x1x8xf32>, tensor<1x4x16x8xi8>, tensor<1x4x16x8xi8>, tensor<1x4x16xbf16>) -> tensor<1x8x1x8xf32>
+  return
+}
+
+// -----
+
+func.func @no_codes(%q: tensor<1x8x1x8xf32>, %k: tensor<1x4x16x8xf32>) {
+  // expected-error@+1 {{'elx.quantized_attention' op neither k nor v has scales, wanted elx.attention for such}}
+  %0 = "elx.quantized_attention"(%q, %k, %k) {scale = 1.0 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0, 0>}
+      : (tensor<1x8x1x8xf32>, tensor<1x4x16x8xf32>, tensor<1x4x16x8xf32>) -> tensor<1x8x1x8xf32>
+  return
+}

@@ -48,6 +48,28 @@ func.func @attention(%q: tensor<1x8x1x8xf32>, %positions: tensor<1xi64>, %inv_fr
   return
 }
 
+// CHECK-LABEL: func.func @quantized_caches
+// CHECK: "elx.hadamard"(%arg0) {scale = 1.250000e-01 : f32} : (tensor<1x8x1x8xf32>) -> tensor<1x8x1x8xf32>
+// CHECK: %[[EIGHT:.*]]:2 = "elx.quantized_cache_update"(%arg1, %arg2, %arg4, %arg5)
+// CHECK: %[[FOUR:.*]]:2 = "elx.quantized_cache_update"(%arg3, %arg2, %arg4, %arg5)
+// CHECK: "elx.quantized_attention"({{.*}}, %[[EIGHT]]#0, %[[FOUR]]#0, %[[EIGHT]]#1, %[[FOUR]]#1, %arg5) {causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>
+// CHECK: "elx.quantized_attention"({{.*}}, %arg6, %[[FOUR]]#0, %[[FOUR]]#1) {causal = false, operandSegmentSizes = array<i32: 1, 1, 1, 0, 1, 0, 0>
+func.func @quantized_caches(%q: tensor<1x8x1x8xf32>, %eight: tensor<1x4x32x8xi8>, %scales: tensor<1x4x32xbf16>,
+                            %four: tensor<1x4x32x8xi4>, %new: tensor<1x4x1x8xf32>, %p: tensor<1xi64>, %k: tensor<1x4x32x8xf32>) {
+  %0 = "elx.hadamard"(%q) {scale = 0.125 : f32} : (tensor<1x8x1x8xf32>) -> tensor<1x8x1x8xf32>
+  %1:2 = "elx.quantized_cache_update"(%eight, %scales, %new, %p)
+      : (tensor<1x4x32x8xi8>, tensor<1x4x32xbf16>, tensor<1x4x1x8xf32>, tensor<1xi64>) -> (tensor<1x4x32x8xi8>, tensor<1x4x32xbf16>)
+  %2:2 = "elx.quantized_cache_update"(%four, %scales, %new, %p)
+      : (tensor<1x4x32x8xi4>, tensor<1x4x32xbf16>, tensor<1x4x1x8xf32>, tensor<1xi64>) -> (tensor<1x4x32x8xi4>, tensor<1x4x32xbf16>)
+  %3 = "elx.quantized_attention"(%0, %1#0, %2#0, %1#1, %2#1, %p)
+      {scale = 0.5 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>}
+      : (tensor<1x8x1x8xf32>, tensor<1x4x32x8xi8>, tensor<1x4x32x8xi4>, tensor<1x4x32xbf16>, tensor<1x4x32xbf16>, tensor<1xi64>) -> tensor<1x8x1x8xf32>
+  %4 = "elx.quantized_attention"(%0, %k, %2#0, %2#1)
+      {scale = 0.5 : f32, causal = false, operandSegmentSizes = array<i32: 1, 1, 1, 0, 1, 0, 0>}
+      : (tensor<1x8x1x8xf32>, tensor<1x4x32x8xf32>, tensor<1x4x32x8xi4>, tensor<1x4x32xbf16>) -> tensor<1x8x1x8xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @elementwise
 // CHECK: "elx.gated_activation"(%arg0, %arg0) {kind = "silu"}
 // CHECK: "elx.activation"(%arg0) {kind = "gelu_tanh"}
