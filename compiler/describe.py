@@ -1,13 +1,15 @@
 """The manifest of a lowered module."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from elastix.compiler.ir.core import ModuleOp
 from elastix.compiler.manifest import Layer, Manifest
 from elastix.compiler.program import DESCRIPTOR_BYTES, geometry, host_parameters, instructions, memory_map
-from elastix.compiler.signature import arena_bytes, arguments_of, results_of
+from elastix.compiler.signature import arena_bytes, arguments_of, host_function, results_of
 from elastix.compiler.step_function import processor_of
+from elastix.dialects import host
 
 
 def describe(
@@ -24,6 +26,8 @@ def describe(
     with module.context:
         processor = processor_of(module).parameters()
         memory = memory_map(module)
+        launched, looked_up = _readers(module)
+        descriptors = [memory.program_address + index * DESCRIPTOR_BYTES for index in range(len(instructions(module)))]
         layers = [
             Layer(
                 name=each.sym_name,
@@ -33,11 +37,12 @@ def describe(
                 format=str(each.format),
                 address=each.weights,
                 bytes=geometry(each, processor).total_bytes,
-                descriptor=memory.program_address + index * DESCRIPTOR_BYTES,
-                tokens=each.tokens,
+                descriptor=descriptor,
+                tokens=launched[descriptor],
                 error=(errors or {}).get(each.weight),
+                look_ups=looked_up[descriptor],
             )
-            for index, each in enumerate(instructions(module))
+            for descriptor, each in zip(descriptors, instructions(module), strict=True)
         ]
         return Manifest(
             processor=processor,
@@ -50,3 +55,19 @@ def describe(
             model=dict(model or {}),
             hashes=dict(hashes or {}),
         )
+
+
+def _readers(module: ModuleOp) -> tuple[Counter[int], Counter[int]]:
+    """By descriptor: tokens that a step launches it over, and rows that it looks up."""
+    launched, looked_up = Counter[int](), Counter[int]()
+    for op in host_function(module).regions[0].blocks[0].operations:
+        match op:
+            case host.LaunchOp():
+                launched[op.descriptor] += op.tokens
+            case host.CallOp() if op.callee == "elastix_embedding":
+                descriptor, _, _, rows, _ = op.arguments()
+                assert isinstance(descriptor, int) and isinstance(rows, int)
+                looked_up[descriptor] += rows
+            case _:
+                pass
+    return launched, looked_up

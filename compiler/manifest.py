@@ -34,7 +34,8 @@ class Layer:
     """One launch: its weights, where they and its descriptor lie, and what quantizing them lost.
 
     format: short form of `numbers.formats.Format`; address, descriptor: bytes in device memory; bytes: the weights',
-    padding included; error: relative squared error of the quantized weights, if they were there to be measured;
+    padding included; tokens: of the launch, 0 for a table that is only looked up in; look_ups: rows that a step looks
+    up in it; error: relative squared error of the quantized weights, if they were there to be measured;
     codes: `kept from Q4_1`, or `rounded` and why the file's codes could not be kept.
     """
 
@@ -49,6 +50,7 @@ class Layer:
     tokens: int
     error: float | None = None
     codes: str = ""
+    look_ups: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Tensor:
 class Manifest:
     """Everything about an output folder that its files do not say themselves.
 
-    model: free facts about the model, text to JSON; hashes: file name to SHA-256.
+    model: free facts about the model, text to JSON: `max_context`, and `source`, the absolute path of the file or folder
+    that was compiled; hashes: file name to SHA-256.
     """
 
     processor: ProcessorParameters

@@ -142,20 +142,24 @@ def compile_model(
         with stages.stage("tokenizer"):
             if imported.tokenizer is not None:
                 tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
-        manifest = _finished(lowered, written, folder)
+        manifest = _finished(lowered, written, folder, source=str(model.resolve()) if isinstance(model, Path) else "")
         (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
         return report(manifest, lowered.layout, folder, reasons=lowered.reasons)
 
 
-def _finished(lowered: Lowered, written: WrittenImage, folder: Path) -> Manifest:
-    """The manifest with each layer's error and what became of its codes, and the hash of every file of the folder."""
+def _finished(lowered: Lowered, written: WrittenImage, folder: Path, *, source: str) -> Manifest:
+    """The manifest with each layer's error and what became of its codes, and the hash of every file of the folder.
+
+    source: where the model came from. It is absolute, so that the folder can be moved, and the same however the user
+    spelled it, so that compiling twice gives the same bytes; empty for a model that was in memory.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {str(path.relative_to(folder)): file_hash(path) for path in files if path.name != WEIGHTS_FILE}
     layers = tuple(
         replace(layer, error=written.errors.get(layer.weight), codes=written.codes.get(layer.weight, ""))
         for layer in lowered.manifest.layers
     )
-    model = {"max_context": lowered.imported.max_context}
+    model = {"max_context": lowered.imported.max_context, "source": source}
     return replace(lowered.manifest, layers=layers, hashes={WEIGHTS_FILE: written.sha256, **hashes}, model=model)
 
 
