@@ -26,31 +26,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bos", action="store_true", help="begin each window with the model's first token")
     parser.add_argument("--tokens", type=int, default=1000, help="tokens of the text (1000)")
     parser.add_argument("--window", type=int, default=500, help="tokens that the model sees at once (500)")
-    widths = "bits of the weights, or formats such as '4b g32 s6 half_step', in turn (8,6,4)"
+    widths = "bits of the weights, formats such as '4b g32 s6 half_step', or fp32 (activations too), in turn (8,6,4)"
     parser.add_argument("--widths", default="8,6,4", help=widths)
     parser.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file instead of --widths")
     parser.add_argument(
         "--round-anew", action="store_true", help="round weights that the file has as codes of ours too"
     )
+    parser.add_argument("--rotate", default="none", help="as of elastix compile: none, norms, residual, values or all")
     parser.add_argument("--activation-bits", type=int, default=11, metavar="A", help="bits of an activation (11)")
+    parser.add_argument(
+        "--kv-bits", type=int, default=32, metavar="N", help="of cached keys and values: 4, 8 or 32 (32)"
+    )
+    parser.add_argument("--key-bits", type=int, metavar="N", help="of the keys alone")
+    parser.add_argument("--value-bits", type=int, metavar="N", help="of the values alone")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Per precision: nll, reference_nll and kl in nats a token, top1 as a share; the model and text they hold for."""
     from elastix.compiler.evaluate import compare, layer_names, logits, quantized, windows
     from elastix.compiler.importer.hugging_face import open_weights
+    from elastix.compiler.rotation import rotate_model
+    from elastix.compiler.rounded_caches import rounded_caches
 
+    key_bits, value_bits = _cache_bits(arguments)
     plans = _plans(arguments)
     path = arguments.model or demo_model()
     model, ids, bos = _load(path, arguments.text or _default_text(), arguments.lines, arguments.tokens)
     pieces = windows(ids, arguments.window, bos if arguments.bos else None)
     reference = logits(model, pieces)
-    store = None if arguments.round_anew else open_weights(path)
+    rotate_model(model, arguments.rotate)
+    store = None if arguments.round_anew or arguments.rotate != "none" else open_weights(path)
     answer: dict[str, Any] = {}
     for name, plan in plans.items():
-        plan.check(layer_names(model))
-        with quantized(model, plan.format_of, arguments.activation_bits, store):
-            answer[name] = {"default_format": str(plan.default)} | asdict(
+        if plan is not None:
+            plan.check(layer_names(model))
+        with (
+            quantized(model, plan.format_of if plan else lambda _name: None, arguments.activation_bits, store),
+            rounded_caches(model, key_bits, value_bits, rotate_values=arguments.rotate not in ("values", "all")),
+        ):
+            answer[name] = {"default_format": str(plan.default) if plan else "fp32"} | asdict(
                 compare(pieces, reference, logits(model, pieces))
             )
     return {
@@ -58,17 +72,32 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "tokens": len(ids),
         "window": arguments.window,
         "activation_bits": arguments.activation_bits,
+        "rotate": arguments.rotate,
+        "key_bits": key_bits,
+        "value_bits": value_bits,
         "precisions": answer,
     }
 
 
-def _plans(arguments: argparse.Namespace) -> dict[str, Plan]:
+def _cache_bits(arguments: argparse.Namespace) -> tuple[int, int]:
+    """Of keys and of values."""
+    bits = tuple(arguments.kv_bits if each is None else each for each in (arguments.key_bits, arguments.value_bits))
+    for each in bits:
+        if each not in (4, 8, 32):
+            raise ElastixError(f"caches of {each} bits", wanted="4 or 8 bits, or 32 for fp32")
+    return bits[0], bits[1]
+
+
+def _plans(arguments: argparse.Namespace) -> dict[str, Plan | None]:
+    """By name; None leaves the model in fp32."""
     if arguments.precision:
         return {arguments.precision.name: load_plan(arguments.precision)}
     return dict(_plan(word.strip()) for word in arguments.widths.split(","))
 
 
-def _plan(word: str) -> tuple[str, Plan]:
+def _plan(word: str) -> tuple[str, Plan | None]:
+    if word == "fp32":
+        return word, None
     if word.isdecimal():
         return f"{word} bits", uniform(int(word))
     try:
