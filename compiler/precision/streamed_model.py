@@ -74,6 +74,7 @@ class StreamedModel:
         self._prefix, self._blocks = decoder_blocks(self._model, int(config.num_hidden_layers))
         self.blocks, self.vocabulary = len(self._blocks), int(config.vocab_size)
         self._calls: dict[tuple[int, int], list[Call]] = {}
+        self._replacements: dict[str, Tensor] = {}
         self._gives_tuple = [False] * self.blocks
         self.tied = self._names[self._embedding] == self._names[self._head]
         self.width = 0
@@ -116,6 +117,15 @@ class StreamedModel:
 
         with self._loaded([*self._outside(), *inside]):
             yield Part(run, self._linears(inside))
+
+    @contextmanager
+    def replaced(self, values: Mapping[str, Tensor]) -> Generator[None]:
+        """Within the block these weights are read instead of those in the file."""
+        before, self._replacements = self._replacements, {**self._replacements, **values}
+        try:
+            yield
+        finally:
+            self._replacements = before
 
     def _rename(self) -> None:
         """Names as the compiled model has them: a tied head has the embedding's, rotated weights are views."""
@@ -223,6 +233,8 @@ class StreamedModel:
         setattr(self._model.get_submodule(module), leaf, parameter)
 
     def _read(self, name: str, shape: torch.Size) -> Tensor:
+        if self._names[name] in self._replacements:
+            return self._replacements[self._names[name]]
         values = self.store.read(self._names[name])
         # What lies in a mapped file must not be written to.
         tensor = torch.from_numpy(values if values.flags.writeable else values.copy())

@@ -1,0 +1,110 @@
+"""What each format would cost each layer: the error at its output, on a sample of its rows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastix.compiler.importer.block_codes import BlockCodes, NoCodes, block_codes
+from elastix.compiler.numbers.formats import Format
+from elastix.compiler.numbers.keep import fits, keep_codes
+from elastix.compiler.numbers.pack import QuantizedRows
+from elastix.compiler.numbers.quantize import dequantize
+from elastix.compiler.precision.rounding import InputMoments, error_of, round_rows
+from elastix.compiler.precision.sites import Site
+
+F32 = NDArray[np.float32]
+FORMATS: Final = tuple(
+    Format.parse(text)
+    for text in (
+        "2b g128 s8c8 asymmetric",
+        "2b g64 s8c8 asymmetric",
+        "2b g32 s8c8 asymmetric",
+        "3b g192 s8c8 asymmetric",
+        "3b g128 s8c8 asymmetric",
+        "3b g64 s8c8 asymmetric",
+        "3b g64 s6 half_step",
+        "3b g32 s8c8 asymmetric",
+        "4b g192 s8c8 asymmetric",
+        "4b g128 s8c8 asymmetric",
+        "4b g64 s8c8 asymmetric",
+        "4b g32 s8c8 asymmetric",
+        "5b g128 s8c8 asymmetric",
+        "5b g64 s8c8 asymmetric",
+        "6b g64 s8c8 asymmetric",
+        "8b g64 s8 symmetric",
+    )
+)
+"""What a layer may get; those that no layer ever wants cost only their seconds."""
+REFERENCE: Final = Format(3, 64, "s8c8", "asymmetric")
+"""At this format every layer's share of the KL is measured; the others follow by their errors."""
+SAMPLED_ROWS: Final = 768
+SWEEPS: Final = 2
+"""Of coordinate descent, when rows are rounded for good; the sample for the choice does with none."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A layer's values and, where its file stores it rounded, its codes."""
+
+    site: Site
+    values: F32
+    codes: BlockCodes | None
+
+    @classmethod
+    def read(cls, store: object, site: Site, values: F32) -> "Weights":
+        """values: the layer's weights as fp32 [N, K]; store: what they come from."""
+        found = block_codes(store, site.name)
+        return cls(site, values, None if isinstance(found, NoCodes) else found)
+
+
+def round_layer(
+    weights: Weights, moments: InputMoments, form: Format, *, sweeps: int, threads: int
+) -> tuple[QuantizedRows, float, bool]:
+    """Rows in a format, their share of the output's energy that is lost, and whether the file's codes were kept.
+
+    Codes are kept where the format holds them: what rounding could win against that is less than the file lost before.
+    """
+    name, w = weights.site.name, weights.values
+    if weights.codes is not None and fits(weights.codes, form):
+        rows = keep_codes(weights.codes, form, name=name).rows
+        energy = error_of(np.zeros_like(w), rows, moments, threads=threads)  # only its size is wanted
+        lost = error_of(w, rows, moments, threads=threads)
+        return rows, float(lost.sum() / max(energy.sum(), 1e-30)), True
+    rounded = round_rows(w, moments, form, sweeps=sweeps, threads=threads, name=name)
+    return rounded.rows, float(rounded.error.sum() / max(rounded.energy.sum(), 1e-30)), False
+
+
+def sampled(weights: Weights) -> Weights:
+    """At most SAMPLED_ROWS of the rows, evenly spread."""
+    step = max(weights.site.rows // SAMPLED_ROWS, 1)
+    here = slice(0, None, step)
+    return Weights(
+        weights.site,
+        np.ascontiguousarray(weights.values[here]),
+        None if weights.codes is None else weights.codes.rows(here),
+    )
+
+
+def relative_errors(
+    weights: Weights,
+    moments: InputMoments,
+    formats: Sequence[Format],
+    *,
+    threads: int,
+    progress: Callable[[float], None],
+) -> list[float]:
+    """For each format the share of the output's energy that is lost, on a sample of the rows."""
+    part = sampled(weights)
+    found: list[float] = []
+    for form in formats:
+        found.append(round_layer(part, moments, form, sweeps=0, threads=threads)[1])
+        progress(len(part.values))
+    return found
+
+
+def values_of(rows: QuantizedRows) -> F32:
+    """The weights that rounded rows stand for."""
+    return dequantize(rows)
