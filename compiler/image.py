@@ -124,7 +124,7 @@ def lay_out(
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """Where a layer's integers come from: quantized rows of it, its shape, and how the report calls that."""
 
     rows: Callable[[slice], Quantized]
@@ -132,14 +132,14 @@ class _Source:
     codes: str
 
 
-def _source(store: Weights, name: str, form: Format) -> _Source:
+def source_of(store: Weights, name: str, form: Format) -> Source:
     """The codes of the file where the format holds them, else its values rounded."""
     found = block_codes(store, name)
     why = found.reason if isinstance(found, NoCodes) else misfit(found, form)
     if isinstance(found, NoCodes) or why:
         w = store.read(name)
-        return _Source(lambda here: quantize_rows(w[here], form, name=name), w.shape, f"rounded: {why}")
-    return _Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, f"kept from {found.kind}")
+        return Source(lambda here: quantize_rows(w[here], form, name=name), w.shape, f"rounded: {why}")
+    return Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, f"kept from {found.kind}")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Lost:
         return _Lost(self.error + other.error, self.energy + other.energy, rounded)
 
 
-def _write_layer(file: BinaryIO, place: LayerPlace, source: _Source, threads: int, progress: Progress) -> _Lost:
+def _write_layer(file: BinaryIO, place: LayerPlace, source: Source, threads: int, progress: Progress) -> _Lost:
     """One layer's segments."""
     geometry, channels = place.geometry, place.geometry.channels
 
@@ -208,7 +208,7 @@ def write_image(
             errors: dict[str, float] = {}
             codes: dict[str, str] = {}
             for place in layout.layers:
-                source = _source(store, place.name, place.geometry.format)
+                source = source_of(store, place.name, place.geometry.format)
                 lost = _write_layer(file, place, source, threads, progress)
                 errors[place.name] = lost.error / lost.energy if lost.energy else 0.0
                 rounded = f", {lost.rounded_rows:,} rows rounded" if lost.rounded_rows else ""
