@@ -20,7 +20,7 @@ from transformers.pytorch_utils import Conv1D
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.hugging_face import open_model
-from elastix.compiler.importer.store import NamedStore
+from elastix.compiler.importer.store import WeightStore
 from elastix.compiler.precision.sites import Call, Site, block_sites, decoder_blocks, observe
 from elastix.compiler.rotation import check_norm, folded_norms, views
 
@@ -55,9 +55,10 @@ class StreamedModel:
     """The model of a folder or GGUF file in fp32; a part's weights are read when the part is entered, and freed behind.
 
     rotate: as of `elastix compile`; weights are then those of the rotated model, named as compiling names them.
-    store: the weights by those names; sites: the matrices that can be rounded, in the order of the model;
-    blocks: how many; vocabulary: V; width: D; tied: whether the head has the embedding's matrix, which then is one
-    site, the head's.
+    store: the weights by those names, which another may replace; module: transformers' model, for hooks on its forward;
+    sites: the matrices that can be rounded, in the order of the model; blocks: how many; vocabulary: V; width: D;
+    context: tokens that it was made for, if its configuration says; tied: whether the head has the embedding's matrix,
+    which then is one site, the head's.
     Raises ElastixError as import_language_model does, for a model that is not one list of blocks between an embedding
     and a linear head, for a rotation that it cannot have, and, when a part is entered, for weights that are not finite.
     """
@@ -65,7 +66,7 @@ class StreamedModel:
     def __init__(self, path: Path, *, rotate: str = "none") -> None:
         self.path, self.rotate = path, rotate
         self._model, store = open_model(path)
-        self.store: NamedStore = store
+        self.store: WeightStore = store
         self._names = {name: name for name, _ in self._model.named_parameters(remove_duplicate=False)}
         self._names |= {name: f"{name}.T" for name in _made_linear(self._model)}
         self._embedding, self._head = _ends(self._model)
@@ -73,12 +74,18 @@ class StreamedModel:
         config = cast(Any, self._model.config).get_text_config()
         self._prefix, self._blocks = decoder_blocks(self._model, int(config.num_hidden_layers))
         self.blocks, self.vocabulary = len(self._blocks), int(config.vocab_size)
+        self.context = int(getattr(config, "max_position_embeddings", None) or 0) or None
         self._calls: dict[tuple[int, int], list[Call]] = {}
         self._replacements: dict[str, Tensor] = {}
         self._gives_tuple = [False] * self.blocks
         self.tied = self._names[self._embedding] == self._names[self._head]
         self.width = 0
         self.sites: tuple[Site, ...] = tuple(self._find_sites())
+
+    @property
+    def module(self) -> nn.Module:
+        """transformers' model, its parameters without values, for hooks on its forward."""
+        return self._model
 
     def embed(self, ids: Tensor) -> Tensor:
         """What the first block is given for token ids, int64 [B, T]: fp32 [B, T, D]."""
