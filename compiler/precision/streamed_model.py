@@ -67,6 +67,7 @@ class StreamedModel:
         self.path, self.rotate = path, rotate
         self._model, store = open_model(path)
         self.store: WeightStore = store
+        self._replacements: dict[str, Tensor] = {}
         self._names = {name: name for name, _ in self._model.named_parameters(remove_duplicate=False)}
         self._names |= {name: f"{name}.T" for name in _made_linear(self._model)}
         self._embedding, self._head = _ends(self._model)
@@ -76,7 +77,6 @@ class StreamedModel:
         self.blocks, self.vocabulary = len(self._blocks), int(config.vocab_size)
         self.context = int(getattr(config, "max_position_embeddings", None) or 0) or None
         self._calls: dict[tuple[int, int], list[Call]] = {}
-        self._replacements: dict[str, Tensor] = {}
         self._gives_tuple = [False] * self.blocks
         self.tied = self._names[self._embedding] == self._names[self._head]
         self.width = 0
