@@ -7,6 +7,9 @@ import pytest
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
+from elastix.compiler.numbers.fp32 import Flags
+from elastix.compiler.numbers.oracle import weight_values
+from elastix.compiler.numbers.pack import QuantizedRows
 from elastix.compiler.numbers.quantize import dequantize, quantize
 
 KINDS = [("s8", "symmetric"), ("s8", "half_step"), ("s6", "symmetric"), ("s6", "half_step"), ("s8c8", "asymmetric")]
@@ -112,3 +115,20 @@ def test_what_cannot_be_quantized() -> None:
     for shape in ((5,), (0, 4), (4, 0), (2, 2, 2)):
         with pytest.raises(ElastixError, match="weights w of shape"):
             quantize(np.zeros(shape, np.float32), Format(4), name="w")
+
+
+@pytest.mark.parametrize("text", ["8b g64 s8 symmetric", "1b g32 s6 half_step", "3b g96 s8c8 asymmetric"])
+def test_values_are_those_of_the_oracle_in_every_bit(text: str) -> None:
+    form, rng, k = Format.parse(text), np.random.default_rng(0), 200
+    groups = -(-k // form.group)
+    zeros = (rng.integers(0, 256, (500, groups)) // form.c8_step * form.c8_step).astype(np.uint8)
+    scales = rng.integers(0, form.scale_maximum + 1, (500, groups)).astype(np.uint8)
+    scales[::7] = 0
+    rowscale = rng.integers(0x80, 0x7F80, 500).astype(np.uint16)  # products below and above what fp32 has
+    rowscale[::11] = 0
+    codes = rng.integers(0, 1 << form.bits, (500, k)).astype(np.uint8)
+    rows = QuantizedRows(form, codes, scales, rowscale, zeros if form.zero == "asymmetric" else None)
+    group = np.arange(k) // form.group
+    s, z16 = scales.astype(np.int64)[:, group], rows.z16[:, group]
+    wanted = weight_values(codes.astype(np.int64), s, z16, rowscale, Flags())
+    np.testing.assert_array_equal(dequantize(rows).view(np.uint32), wanted.view(np.uint32))
