@@ -132,6 +132,22 @@ def test_attention(bits: tuple[int, int], width: int, masked: bool):
         np.testing.assert_array_equal(y[b, head, t].view(np.uint32), wanted.view(np.uint32))
 
 
+def test_the_order_of_a_sum():
+    """Large terms that cancel take the low bits of what their strand held: another order gives other scores."""
+    random, keys, width = np.random.default_rng(5), 7, 64
+    q = random.standard_normal(width).astype(np.float32)
+    q[24:32] = random.standard_normal(8) * 2.0**44
+    q[32:40] = -q[24:32]
+    z = random.integers(-127, 128, (keys, width), np.int8)
+    z[:, 32:40] = z[:, 24:32]
+    k = CacheRows(8, z, np.full(keys, 0x3C00, np.uint16))
+    v = quantize_rows(random.standard_normal((keys, width)).astype(np.float32), 8)
+    y = np.empty_like(q)
+    tensors = (k.codes(), k.scales, v.codes(), v.scales)
+    call("quantized_attention", q, *tensors, None, None, y, 1, 1, 1, 1, keys, width, 8, 8, 1.0, 0)
+    np.testing.assert_array_equal(y, attend(q, k, v, np.float32(1.0), None))
+
+
 @pytest.mark.parametrize("bits", [(8, 32), (32, 4), (32, 32)])
 def test_attention_with_floats_on_one_side(bits: tuple[int, int]):
     """Close to attention over what the codes read back as; the same in every bit where nothing is coded."""
