@@ -9,13 +9,12 @@ that.
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from elastix.compiler.errors import ElastixError
+from elastix.compiler.evaluate_score import Quality, Score
 from elastix.compiler.importer.block_codes import NoCodes, block_codes
 from elastix.compiler.importer.store import WeightStore
 from elastix.compiler.numbers.formats import Format
@@ -34,18 +33,6 @@ class Hook(Protocol):
     """What torch returns for a hook."""
 
     def remove(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Quality:
-    """tokens: scored; nll: nats a token; reference_nll: of fp32; kl: mean KL(fp32 ‖ quantized), nats; top1: share of
-    positions where both find the same token likeliest."""
-
-    tokens: int
-    nll: float
-    reference_nll: float
-    kl: float
-    top1: float
 
 
 def round_activations(x: Tensor, activation_bits: int) -> Tensor:
@@ -110,13 +97,6 @@ def _rows(weight: Tensor, form: Format, name: str, store: WeightStore | None) ->
     return quantize(weight.detach().float().numpy(), form, name=name).rows
 
 
-def windows(ids: list[int], length: int, bos: int | None = None) -> list[list[int]]:
-    """Tokens cut into windows of at most `length` inputs, each begun with `bos` if there is one."""
-    if bos is None:
-        return [ids[i : i + length] for i in range(0, len(ids), length)]
-    return [[bos, *ids[i : i + length - 1]] for i in range(0, len(ids), length - 1)]
-
-
 def logits(model: nn.Module, pieces: list[list[int]]) -> list[Tensor]:
     """Logits of each window, fp32 [tokens, vocabulary]; windows of one length go through the model together."""
     found: list[Tensor] = []
@@ -141,19 +121,10 @@ def _batches(pieces: list[list[int]], tokens: int) -> list[list[list[int]]]:
 
 def compare(pieces: list[list[int]], reference: list[Tensor], found: list[Tensor]) -> Quality:
     """Score logits against reference logits: NLL of each next token in the windows, KL and top 1 at every position."""
-    if not any(len(piece) > 1 for piece in pieces):
-        raise ElastixError("a text of fewer than two tokens", wanted="something to predict")
-    scored = positions = same = 0
-    nll = reference_nll = kl = 0.0
-    for piece, a, b in zip(pieces, reference, found, strict=True):
-        p, q = torch.log_softmax(a.double(), -1), torch.log_softmax(b.double(), -1)
-        following = torch.tensor(piece[1:])[:, None]
-        reference_nll -= float(p[:-1].gather(1, following).sum())
-        nll -= float(q[:-1].gather(1, following).sum())
-        kl += float((p.exp() * (p - q)).sum())
-        same += int((a.argmax(-1) == b.argmax(-1)).sum())
-        scored, positions = scored + len(piece) - 1, positions + len(piece)
-    return Quality(scored, nll / scored, reference_nll / scored, kl / positions, same / positions)
+    total = Score()
+    for piece, expected, answer in zip(pieces, reference, found, strict=True):
+        total.add(piece[1:], expected, answer)
+    return total.quality()
 
 
 def evaluate(model: nn.Module, pieces: list[list[int]], format_of: FormatOf, activation_bits: int) -> Quality:

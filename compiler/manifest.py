@@ -77,8 +77,8 @@ class Tensor:
 class Manifest:
     """Everything about an output folder that its files do not say themselves.
 
-    model: free facts about the model, text to JSON: `max_context`, and `source`, the absolute path of the file or folder
-    that was compiled; hashes: file name to SHA-256.
+    model: free facts about the model, text to JSON: `max_context`, and `source`, the absolute path of the file or
+    folder that was compiled; hashes: file name to SHA-256.
     """
 
     processor: ProcessorParameters

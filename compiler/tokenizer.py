@@ -28,11 +28,16 @@ class TextCodec:
         end = self._id("eos_token")
         return frozenset(() if end is None else (end,))
 
+    @property
+    def begin_of_text(self) -> int | None:
+        """The id that begins a text, if there is one."""
+        return self._id("bos_token")
+
     def encode(self, prompt: str, *, raw: bool = False) -> list[int]:
         """Ids of a prompt: in the model's chat template if it has one (unless `raw`), else with its start token."""
         if self.chat_template is not None and not raw:
-            return self._ids(self._chat(prompt))
-        ids, start = self._ids(prompt) if prompt else [], self._id("bos_token")
+            return self.ids(self._chat(prompt))
+        ids, start = self.ids(prompt) if prompt else [], self.begin_of_text
         wants_start = self.config.get("add_bos_token", False) or not ids
         return [start, *ids] if start is not None and wants_start and ids[:1] != [start] else ids
 
@@ -40,7 +45,8 @@ class TextCodec:
         """Text of ids, special tokens left out."""
         return self.tokenizer.decode(ids, skip_special_tokens=True)
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text and nothing else."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _id(self, name: str) -> int | None:

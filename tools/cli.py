@@ -21,6 +21,12 @@ def _run(argv: list[str]) -> int:
     return module.command(argv)
 
 
+def _eval(argv: list[str]) -> int:
+    from elastix.tools import eval as module
+
+    return module.command(argv)
+
+
 def _bench(argv: list[str]) -> int:
     from elastix.tools import bench as module
 
@@ -36,6 +42,7 @@ def _show(argv: list[str]) -> int:
 COMMANDS: dict[str, tuple[Command, str]] = {
     "compile": (_compile, "a PyTorch or ONNX model into a processor, its weights, its program and its host code"),
     "run": (_run, "a compiled model, on the emulator or on its RTL"),
+    "eval": (_eval, "how well a model predicts a text: compiled, rounded or in fp32"),
     "show": (_show, "an MLIR file of ours in a form that people like to read"),
     "bench": (_bench, "measure; every figure that the project states comes from here"),
 }

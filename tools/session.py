@@ -47,14 +47,14 @@ class Session:
         if self.program.device.engine is not engine:
             self.program.device.set_engine(engine)
 
-    def must_be_a_language_model(self) -> None:
+    def must_be_a_language_model(self, do: str = "give --inputs FILE.npz with these arrays") -> None:
         """Raises ElastixError, naming the inputs, where the step does not take a token and its position."""
         inputs = [each.name for each in self.program.inputs]
         if sorted(inputs) != ["ids", "positions"]:
             raise ElastixError(
                 f"{self.folder} takes {', '.join(inputs)}, no text",
                 wanted="a language model",
-                do="give --inputs FILE.npz with these arrays",
+                do=do,
             )
 
     @property

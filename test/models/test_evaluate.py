@@ -14,7 +14,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.evaluate import compare, evaluate, layer_names, logits, quantized, round_activations, windows
+from elastix.compiler.evaluate import compare, evaluate, layer_names, logits, quantized, round_activations
+from elastix.compiler.evaluate_text import windows
 from elastix.compiler.numbers import oracle
 from elastix.compiler.numbers.cache import hadamard, quantize_rows
 from elastix.compiler.numbers.formats import Format, Geometry

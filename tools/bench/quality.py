@@ -3,16 +3,13 @@
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.plan import Plan, load_plan, uniform
 from elastix.tools.bench import data_folder
 from elastix.tools.demo_model import demo_model
-
-if TYPE_CHECKING:  # torch takes seconds to import, and listing the benchmarks imports this module
-    from torch import nn
 
 NAME = "quality"
 HELP = "NLL, KL to fp32 and agreement of a language model at several precisions, on a text"
@@ -43,33 +40,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Per precision: nll, reference_nll and kl in nats a token, top1 as a share; the model and text they hold for."""
-    from elastix.compiler.evaluate import compare, layer_names, logits, quantized, windows
-    from elastix.compiler.importer.hugging_face import open_weights
-    from elastix.compiler.rotation import rotate_model
-    from elastix.compiler.rounded_caches import rounded_caches
+    from elastix.compiler.evaluate_score import score
+    from elastix.compiler.evaluate_streamed import Rounding, streamed_logits
+    from elastix.compiler.evaluate_text import TextOptions, codec_of, windows_of
+    from elastix.compiler.precision.streamed_model import StreamedModel
 
     key_bits, value_bits = _cache_bits(arguments)
     plans = _plans(arguments)
     path = arguments.model or demo_model()
-    model, ids, bos = _load(path, arguments.text or _default_text(), arguments.lines, arguments.tokens)
-    pieces = windows(ids, arguments.window, bos if arguments.bos else None)
-    reference = logits(model, pieces)
-    rotate_model(model, arguments.rotate)
-    store = None if arguments.round_anew or arguments.rotate != "none" else open_weights(path)
+    options = TextOptions(arguments.tokens, 0, arguments.window, arguments.lines, arguments.bos)
+    pieces = windows_of(arguments.text or _default_text(), codec_of(path), options)
     answer: dict[str, Any] = {}
-    for name, plan in plans.items():
-        if plan is not None:
-            plan.check(layer_names(model))
-        with (
-            quantized(model, plan.format_of if plan else lambda _name: None, arguments.activation_bits, store),
-            rounded_caches(model, key_bits, value_bits, rotate_values=arguments.rotate not in ("values", "all")),
-        ):
-            answer[name] = {"default_format": str(plan.default) if plan else "fp32"} | asdict(
-                compare(pieces, reference, logits(model, pieces))
-            )
+    with streamed_logits(StreamedModel(path), pieces) as reference:
+        for name, plan in plans.items():
+            rounding = Rounding(plan, arguments.activation_bits, key_bits, value_bits, not arguments.round_anew)
+            with streamed_logits(StreamedModel(path, rotate=arguments.rotate), pieces, rounding) as found:
+                quality = score(pieces, found, reference)
+            answer[name] = {"default_format": str(plan.default) if plan else "fp32"} | asdict(quality)
     return {
         "model": path.name,
-        "tokens": len(ids),
+        "tokens": arguments.tokens,
         "window": arguments.window,
         "activation_bits": arguments.activation_bits,
         "rotate": arguments.rotate,
@@ -111,25 +101,3 @@ def _default_text() -> Path:
     if not path.is_file():
         raise ElastixError(f"no text at {path}", wanted="a text file", do="give --text FILE, or set ELASTIX_DATA")
     return path
-
-
-def _load(path: Path, text: Path, lines: bool, count: int) -> "tuple[nn.Module, list[int], int | None]":
-    """The model in fp32, the first `count` ids of the text, and the id that begins a text."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if not path.exists() or not text.is_file():
-        missing = text if path.exists() else path
-        raise ElastixError(f"there is no {missing}", wanted="a model and a text", do="check the paths")
-    folder, gguf = (path.parent, path.name) if path.is_file() else (path, None)
-    model = cast(Any, AutoModelForCausalLM).from_pretrained(str(folder), gguf_file=gguf, dtype="float32")
-    tokenizer = cast(Any, AutoTokenizer).from_pretrained(str(folder), gguf_file=gguf)
-    content = text.read_text(encoding="utf-8")
-    # A token is at least a byte or so: no need to encode a whole book for a thousand tokens.
-    content = content[: 20 * count]
-    pieces = [line.strip() for line in content.splitlines() if line.strip()] if lines else [content]
-    ids: list[int] = []
-    for piece in pieces:
-        ids += tokenizer(piece, add_special_tokens=False).input_ids
-        if len(ids) >= count:
-            break
-    return model, ids[:count], tokenizer.bos_token_id

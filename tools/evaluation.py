@@ -1,0 +1,164 @@
+"""What `elastix eval` does: a model and its reference on the same windows of a text."""
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.evaluate_bytes import TokenStream, stream_of_manifest, stream_of_sites
+from elastix.compiler.evaluate_compiled import CompiledLogits
+from elastix.compiler.evaluate_score import Logits, Quality, score
+from elastix.compiler.evaluate_streamed import Rounding, formats_of, streamed_logits
+from elastix.compiler.evaluate_text import TextOptions, codec_of, windows_of
+from elastix.compiler.importer.hugging_face import DEFAULT_CONTEXT
+from elastix.compiler.manifest import FILE_NAME
+from elastix.compiler.numbers.plan import load_plan, uniform
+from elastix.compiler.options import CompileOptions
+from elastix.compiler.pipeline import TOKENIZER_FOLDER
+from elastix.compiler.precision.streamed_model import StreamedModel
+from elastix.compiler.stages import Stages
+from elastix.compiler.tokenizer import TextCodec
+from elastix.tools.session import Session
+
+Pieces = list[list[int]]
+_CACHES: Final = ("kv_bits", "key_bits", "value_bits")
+_WITH_PRECISION: Final = ("activation_bits", "rotate", "beat", "channels")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a text. Without a reference kl and top1 of `quality` say nothing.
+
+    reference: the model that it was compared with, or None; itself: that is the same, and was not run twice; stream:
+    None for a model in fp32; engine: what computed the linear layers; tokens: of the text.
+    """
+
+    quality: Quality
+    reference: Path | None
+    itself: bool
+    stream: TokenStream | None
+    engine: str
+    tokens: int
+    context: int
+    pieces: Pieces
+
+
+def evaluate(arguments: argparse.Namespace, stages: Stages) -> Evaluation:
+    """The options are those of tools/eval.py.
+
+    Raises ElastixError for options that do not go together, and for whatever is wrong with the text and the models.
+    """
+    with ExitStack() as stack:
+        if (arguments.model / FILE_NAME).is_file():
+            return _compiled(arguments, stages, stack)
+        return _files(arguments, stages, stack)
+
+
+def _compiled(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -> Evaluation:
+    """Of a folder that `elastix compile` wrote."""
+    folder: Path = arguments.model
+    _refuse(arguments, ("bits", "precision", *_CACHES, *_WITH_PRECISION), f"for {folder}, which is compiled already")
+    with stages.stage("open"):
+        session = Session(folder, arguments.engine or "emulator", None, stack)
+        session.must_be_a_language_model(do="")
+        session.use(session.chosen)
+        context = _context(arguments.context, session.max_context, str(folder))
+        pieces = _pieces(arguments, codec_of(folder / TOKENIZER_FOLDER), context, session.vocabulary)
+        reference = None if arguments.no_reference else arguments.reference or _source(session, folder)
+        model = None if reference is None else StreamedModel(reference)
+    beside = None if model is None else _streamed(model, pieces, None, stages, stack)
+    compiled = CompiledLogits(session.step, session.program.reset, pieces)
+    quality = _score(pieces, compiled, beside, stages)
+    stream = stream_of_manifest(session.program.manifest)
+    return Evaluation(quality, reference, False, stream, session.engine_name, arguments.tokens, context, pieces)
+
+
+def _files(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -> Evaluation:
+    """Of a model's own files, in fp32 or rounded."""
+    path: Path = arguments.model
+    rounding, options = _rounding(arguments)
+    with stages.stage("open"):
+        model = StreamedModel(path, rotate=options.rotate)
+        context = _context(arguments.context, model.context, str(path))
+        pieces = _pieces(arguments, codec_of(path), context, model.vocabulary)
+        stream = None
+        if rounding is not None and rounding.plan is not None:
+            formats = formats_of(model, rounding.plan)
+            stream = stream_of_sites(model.sites, formats, beat=options.beat, channels=options.channels)
+        reference = None if arguments.no_reference else arguments.reference or path
+        itself = reference is not None and arguments.reference is None and rounding is None
+        other = None if reference is None or itself else StreamedModel(reference)
+    beside = None if other is None else _streamed(other, pieces, None, stages, stack)
+    quality = _score(pieces, _streamed(model, pieces, rounding, stages, stack), beside, stages)
+    return Evaluation(quality, reference, itself, stream, "torch", arguments.tokens, context, pieces)
+
+
+def _rounding(arguments: argparse.Namespace) -> tuple[Rounding | None, CompileOptions]:
+    """What is rounded, nothing at all being None, and the options of compiling, checked."""
+    _refuse(arguments, ("engine",), f"for {arguments.model}, which is not compiled")
+    precise = arguments.bits is not None or arguments.precision is not None
+    if not precise:
+        _refuse(arguments, _WITH_PRECISION, "without --bits or --precision: nothing is rounded")
+    caches = arguments.kv_bits if arguments.kv_bits is not None else CompileOptions.key_bits if precise else 32
+    given = {name: getattr(arguments, name) for name in ("bits", *_WITH_PRECISION)}
+    options = CompileOptions(
+        plan=arguments.precision,
+        key_bits=caches if arguments.key_bits is None else arguments.key_bits,
+        value_bits=caches if arguments.value_bits is None else arguments.value_bits,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    plan = None
+    if precise:
+        plan = uniform(options.bits) if options.plan is None else load_plan(options.plan)
+    rounding = Rounding(plan, options.activation_bits, options.key_bits, options.value_bits)
+    return (None if rounding == Rounding() else rounding), options
+
+
+def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
+    """Raises ElastixError for an option that would do nothing."""
+    for name in names:
+        if getattr(arguments, name) is not None:
+            raise ElastixError(f"--{name.replace('_', '-')} {why}", do="leave it out")
+
+
+def _source(session: Session, folder: Path) -> Path:
+    """The model that a folder was compiled from."""
+    source, do = str(session.program.manifest.model.get("source", "")), "give --reference MODEL, or --no-reference"
+    if not source:
+        raise ElastixError(f"{folder} was compiled from a model in memory", wanted="a model's files", do=do)
+    if not Path(source).exists():
+        raise ElastixError(f"{folder} was compiled from {source}, which is not there", wanted="that model", do=do)
+    return Path(source)
+
+
+def _context(wanted: int | None, longest: int | None, where: str) -> int:
+    """Tokens of a window: 512, or as many as the model takes, where not given."""
+    if wanted is None:
+        return min(DEFAULT_CONTEXT, longest or DEFAULT_CONTEXT)
+    if longest is not None and wanted > longest:
+        raise ElastixError(f"--context {wanted}", wanted=f"at most {longest}, which {where} takes")
+    return wanted
+
+
+def _pieces(arguments: argparse.Namespace, codec: TextCodec, context: int, vocabulary: int) -> Pieces:
+    """The windows; every token is one of the model's."""
+    options = TextOptions(arguments.tokens, arguments.offset, context, arguments.lines, arguments.bos)
+    pieces = windows_of(arguments.text, codec, options)
+    if (highest := max(map(max, pieces))) >= vocabulary:
+        raise ElastixError(f"token {highest} of the tokenizer", wanted=f"0 to {vocabulary - 1}, as the model has them")
+    return pieces
+
+
+def _streamed(
+    model: StreamedModel, pieces: Pieces, rounding: Rounding | None, stages: Stages, stack: ExitStack
+) -> Logits:
+    name = "blocks in fp32" if rounding is None else "blocks, rounded"
+    with stages.stage(name, total=model.blocks * sum(map(len, pieces))) as advance:
+        return stack.enter_context(streamed_logits(model, pieces, rounding, advance))
+
+
+def _score(pieces: Pieces, found: Logits, beside: Logits | None, stages: Stages) -> Quality:
+    with stages.stage("tokens", total=sum(map(len, pieces))) as advance:
+        return score(pieces, found, beside, advance)
