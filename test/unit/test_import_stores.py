@@ -16,7 +16,7 @@ from elastix.compiler.importer.gguf_store import GgufStore, gguf_names
 from elastix.compiler.importer.safetensors_store import SafetensorsStore, open_folder
 from elastix.compiler.importer.store import ArrayStore, NamedStore
 
-KINDS = ("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q6_K")
+KINDS = ("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "BF16")
 
 
 def unchanged(name: str, values: np.ndarray) -> np.ndarray:
