@@ -22,8 +22,10 @@ from elastix.compiler.numbers.formats import SEGMENT_ALIGNMENT, Format, Geometry
 from elastix.compiler.numbers.keep import Kept, keep_codes, misfit
 from elastix.compiler.numbers.pack import Bytes, crc_beat, pack_blocks
 from elastix.compiler.numbers.quantize import Quantized, chunk_rows, map_in_order, quantize_rows
+from elastix.compiler.precision.plan_weights import PlanWeights, with_losses
 
 PARAMETER_ALIGNMENT: Final = 64
+PLANNED: Final = "rounded by the plan"
 Progress = Callable[[float], None]
 """Called with the number of weights done since the last call."""
 
@@ -82,7 +84,7 @@ class ImageLayout:
 class WrittenImage:
     """What came of writing: the file's SHA-256 and, by layer, Σ(w − ŵ)²/Σw² (0 where all weights are 0) and how.
 
-    codes: `kept from Q4_1`, or `rounded` and why the codes of the file could not be kept.
+    codes: PLANNED, `kept from Q4_1`, or `rounded` and why there were no codes to take.
     """
 
     sha256: str
@@ -132,11 +134,21 @@ class Source:
     codes: str
 
 
-def source_of(store: Weights, name: str, form: Format) -> Source:
-    """The codes of the file where the format holds them, else its values rounded."""
+def source_of(store: Weights, name: str, form: Format, planned: PlanWeights | None = None) -> Source:
+    """What a plan has rounded, in its format; else the codes of the file where the format holds them; else its values
+    rounded.
+
+    Raises ElastixError for a plan whose weights were rounded from other values.
+    """
+    ready = NoCodes("") if planned is None else planned.rows(name, form)
+    if planned is not None and not isinstance(ready, NoCodes):
+        w = store.read(name)
+        planned.check_weights(name, w, ready)
+        return Source(lambda here: with_losses(w[here], ready.slice(here.start, here.stop)), w.shape, PLANNED)
     found = block_codes(store, name)
     why = found.reason if isinstance(found, NoCodes) else misfit(found, form)
     if isinstance(found, NoCodes) or why:
+        why = ready.reason or why
         w = store.read(name)
         return Source(lambda here: quantize_rows(w[here], form, name=name), w.shape, f"rounded: {why}")
     return Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, f"kept from {found.kind}")
@@ -195,12 +207,21 @@ def _no_progress(_done: float) -> None:
 
 
 def write_image(
-    path: Path, layout: ImageLayout, store: Weights, *, threads: int = 2, progress: Progress = _no_progress
+    path: Path,
+    layout: ImageLayout,
+    store: Weights,
+    *,
+    planned: PlanWeights | None = None,
+    threads: int = 2,
+    progress: Progress = _no_progress,
 ) -> WrittenImage:
     """Quantize, pack and write; `path` is there whole afterwards, or as it was before where anything fails.
 
-    The bytes do not depend on `threads`. Raises ElastixError on NaN or infinity among the weights and on a full disk.
+    planned: weights that a plan has rounded already. The bytes do not depend on `threads`. Raises ElastixError on NaN
+    or infinity among the weights, on weights planned for another model, and on a full disk.
     """
+    if planned is not None:
+        planned.check_model([place.name for place in layout.layers], store.shape)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     try:
         with os.fdopen(handle, "w+b") as file:
@@ -208,7 +229,7 @@ def write_image(
             errors: dict[str, float] = {}
             codes: dict[str, str] = {}
             for place in layout.layers:
-                source = source_of(store, place.name, place.geometry.format)
+                source = source_of(store, place.name, place.geometry.format, planned)
                 lost = _write_layer(file, place, source, threads, progress)
                 errors[place.name] = lost.error / lost.energy if lost.energy else 0.0
                 rounded = f", {lost.rounded_rows:,} rows rounded" if lost.rounded_rows else ""

@@ -36,7 +36,7 @@ class Layer:
     format: short form of `numbers.formats.Format`; address, descriptor: bytes in device memory; bytes: the weights',
     padding included; tokens: of the launch, 0 for a table that is only looked up in; look_ups: rows that a step looks
     up in it; error: relative squared error of the quantized weights, if they were there to be measured;
-    codes: `kept from Q4_1`, or `rounded` and why the file's codes could not be kept.
+    codes: `rounded by the plan`, `kept from Q4_1`, or `rounded` and why there were no codes to take.
     """
 
     name: str

@@ -18,10 +18,13 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def new_folder(out: Path, *, overwrite: bool = False) -> Generator[Path, None, None]:
+def new_folder(
+    out: Path, *, overwrite: bool = False, marker: str = FILE_NAME, maker: str = "elastix compile"
+) -> Generator[Path, None, None]:
     """A folder to fill, beside `out`, that becomes `out` when the block ends well and vanishes when it does not.
 
-    overwrite: a folder of an earlier compilation may be there, and stays until the new one is whole.
+    overwrite: a folder that `maker` made before may be there, known by its file `marker`; it stays until the new one
+    is whole.
     Raises ElastixError when `out` exists (else), its parent does not, or the disk fills up. A polite kill
     (SIGTERM) counts as an interrupt.
     """
@@ -29,10 +32,8 @@ def new_folder(out: Path, *, overwrite: bool = False) -> Generator[Path, None, N
         raise ElastixError(
             f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite"
         )
-    if out.exists() and not (out / FILE_NAME).is_file():
-        raise ElastixError(
-            f"{out} was not made by `elastix compile`", wanted=f"a folder with {FILE_NAME}", do="give another -o"
-        )
+    if out.exists() and not (out / marker).is_file():
+        raise ElastixError(f"{out} was not made by `{maker}`", wanted=f"a folder with {marker}", do="give another -o")
     if not out.resolve().parent.is_dir():
         raise ElastixError(
             f"there is no folder {out.resolve().parent}", wanted="the parent of the output folder", do="create it first"

@@ -24,6 +24,7 @@ from elastix.compiler.manifest import FILE_NAME, Manifest, file_hash
 from elastix.compiler.numbers.plan import load_plan
 from elastix.compiler.options import ROTATIONS, CompileOptions
 from elastix.compiler.output import new_folder
+from elastix.compiler.precision.plan_weights import PlanWeights, weights_of
 from elastix.compiler.program import assemble, image_layout
 from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE, Program
 from elastix.compiler.report import report
@@ -124,8 +125,7 @@ def compile_model(
 
     Returns the report's figures. Raises ElastixError for bad input, CannotCompile for an op that nothing of ours runs.
     """
-    if options.plan is not None:
-        load_plan(options.plan)  # a mistake in it shows before the import, not after
+    options, planned = _planned(options)  # a mistake in the plan shows before the import, not after
     with new_folder(out, overwrite=overwrite) as folder:
         with stages.stage("import"):
             imported = model if isinstance(model, Imported) else import_file(model, options.max_context)
@@ -137,7 +137,9 @@ def compile_model(
             run_stage("s7_host", module, options)
             write_host_files(module, lowered.manifest, folder / HOST_FOLDER)
         with stages.stage("weights", total=lowered.layout.weights) as advance:
-            written = write_image(folder / WEIGHTS_FILE, lowered.layout, imported.store, progress=advance)
+            written = write_image(
+                folder / WEIGHTS_FILE, lowered.layout, imported.store, planned=planned, progress=advance
+            )
         (folder / PROGRAM_FILE).write_bytes(lowered.program)
         with stages.stage("tokenizer"):
             if imported.tokenizer is not None:
@@ -145,6 +147,21 @@ def compile_model(
         manifest = _finished(lowered, written, folder, source=str(model.resolve()) if isinstance(model, Path) else "")
         (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
         return report(manifest, lowered.layout, folder, reasons=lowered.reasons)
+
+
+def _planned(options: CompileOptions) -> tuple[CompileOptions, PlanWeights | None]:
+    """The options with what their plan says of them, and the weights that it has rounded already."""
+    if options.plan is None:
+        return options, None
+    plan = load_plan(options.plan)
+    rotate = plan.rotate or options.rotate
+    if options.rotate not in ("none", rotate):
+        raise ElastixError(
+            f"--rotate {options.rotate} with the plan {options.plan}, which says rotate: {rotate}",
+            wanted="the same in both",
+            do="leave --rotate out",
+        )
+    return replace(options, rotate=rotate), weights_of(plan)
 
 
 def _finished(lowered: Lowered, written: WrittenImage, folder: Path, *, source: str) -> Manifest:
@@ -166,11 +183,12 @@ def _finished(lowered: Lowered, written: WrittenImage, folder: Path, *, source: 
 def compile_module(imported: Imported, options: CompileOptions, stages: Stages | None = None) -> Program:
     """Compile what was imported for use in this process, on the emulator; nothing is left on disk."""
     stages = stages or Stages()
+    options, planned = _planned(options)
     lowered = lower(imported, options, stages)
     with stages.stage("s7_host"):
         run_stage("s7_host", imported.module, options)
         step = HostProgram(llvm_module(imported.module))
     with tempfile.TemporaryDirectory(prefix="elastix-") as folder, stages.stage("weights"):
         weights = Path(folder) / WEIGHTS_FILE
-        write_image(weights, lowered.layout, imported.store)
+        write_image(weights, lowered.layout, imported.store, planned=planned)
         return Program(lowered.manifest, step, weights, lowered.program)

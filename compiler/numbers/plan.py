@@ -1,16 +1,19 @@
-"""Precision plans: which format each layer's weights get.
+"""Precision plans: which format each layer's weights get, and how many bits its activations.
 
 A plan file is YAML:
 
     default: 8                                  # bits, or a format: '6b g32 s6 half_step', or {bits: 6, group: 32}
     layers:                                     # names or patterns (* ? [ ]); the last line that matches wins
       model.layers.*.mlp.down_proj: 6
-      lm_head: {bits: 8, group: 128}
+      lm_head: {bits: 8, group: 128, activation_bits: 10, why: "people may note what they like here"}
+    rotate: none                                # as `--rotate`: what was rotated before these layers were chosen
+
+A plan folder has such a file, plan.yaml, beside weights rounded for it (compiler/precision/plan_weights.py).
 """
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -20,7 +23,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.views import stored_name
-from elastix.compiler.numbers.formats import SCALES, ZEROS, Format
+from elastix.compiler.numbers.formats import ACTIVATION_BITS, SCALES, ZEROS, Format
 
 DEFAULT_FORMATS: Final = {
     8: Format(8, 64, "s8", "symmetric"),
@@ -33,7 +36,13 @@ DEFAULT_FORMATS: Final = {
     1: Format(1, 32, "s6", "half_step"),
 }
 """Formats of `--bits N`: least divergence at their size; the measurements are in compiler/numbers/README.md."""
-_KEYS: Final = ("bits", "group", "scale", "zero")
+PLAN_FILE: Final = "plan.yaml"
+WEIGHTS_FILE: Final = "weights.safetensors"
+ROTATE: Final = ("none", "norms", "residual", "values", "all")
+"""What may be rotated before weights are rounded."""
+_KEYS: Final = ("bits", "group", "scale", "zero", "activation_bits")
+_NOTES: Final = ("error", "kl", "why")
+"""Keys for people, which nothing reads."""
 
 
 def default_format(bits: int) -> Format:
@@ -45,11 +54,15 @@ def default_format(bits: int) -> Format:
 
 @dataclass(frozen=True)
 class Override:
-    """One line of a plan: the layers it means, their format, and where it stands."""
+    """One line of a plan: the layers it means, their format, and where it stands.
+
+    activation_bits: of what a linear layer reads, 8 … 12; None as the processor has.
+    """
 
     pattern: str
     format: Format
     where: str
+    activation_bits: int | None = None
 
     def matches(self, name: str) -> bool:
         """Whether a weight's name matches, or that of the stored tensor it is a view of; `.weight` may be left out.
@@ -63,14 +76,26 @@ class Override:
 
 @dataclass(frozen=True)
 class Plan:
-    """A format for every layer: the last override that matches, else the default."""
+    """A format for every layer: the last override that matches, else the default.
+
+    activation_bits: of the layers that no override matches; rotate: one of ROTATE, empty if the plan does not say;
+    folder: where the weights rounded for it lie, if there are any.
+    """
 
     default: Format
     overrides: tuple[Override, ...] = ()
+    activation_bits: int | None = None
+    rotate: str = ""
+    folder: Path | None = None
+
+    def line_of(self, name: str) -> Override:
+        """The line that says how one weight is written."""
+        default = Override("*", self.default, "the plan's default", self.activation_bits)
+        return next((o for o in reversed(self.overrides) if o.matches(name)), default)
 
     def format_of(self, name: str) -> Format:
         """The format of one weight."""
-        return next((o.format for o in reversed(self.overrides) if o.matches(name)), self.default)
+        return self.line_of(name).format
 
     def check(self, names: Sequence[str]) -> None:
         """Raise ElastixError, with the plan's line, if an override means none of the model's weights."""
@@ -91,22 +116,28 @@ def uniform(bits: int) -> Plan:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan file; raises ElastixError with file and line for whatever is not as the module's head says."""
+    """Read a plan file or folder; raises ElastixError with file and line for whatever is not as the module's head says.
+
+    A file that lies in a plan folder means the folder.
+    """
+    file = path / PLAN_FILE if path.is_dir() else path
     try:
-        text = path.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ElastixError(f"cannot read the plan {path}: {reason}", wanted="a YAML file") from error
+        wanted = f"a YAML file, or a folder with {PLAN_FILE}"
+        raise ElastixError(f"cannot read the plan {file}: {reason}", wanted=wanted) from error
     try:
         root = yaml.SafeLoader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ElastixError(f"{path}:{line}: {error.problem or 'not YAML'}", wanted="a YAML plan") from error
+        raise ElastixError(f"{file}:{line}: {error.problem or 'not YAML'}", wanted="a YAML plan") from error
     except yaml.YAMLError as error:
-        raise ElastixError(f"{path}:1: {str(error).splitlines()[0]}", wanted="a YAML plan") from error
+        raise ElastixError(f"{file}:1: {str(error).splitlines()[0]}", wanted="a YAML plan") from error
     if root is None:
-        raise ElastixError(f"{path}: an empty plan", wanted="default: and layers:")
-    return _Reader(str(path)).plan(root)
+        raise ElastixError(f"{file}: an empty plan", wanted="default: and layers:")
+    has_weights = file.name == PLAN_FILE and (file.parent / WEIGHTS_FILE).is_file()
+    return replace(_Reader(str(file)).plan(root), folder=file.parent if has_weights else None)
 
 
 @dataclass(frozen=True)
@@ -142,16 +173,33 @@ class _Reader:
             )
 
     def plan(self, root: Node) -> Plan:
-        default = DEFAULT_FORMATS[8]
-        overrides: list[Override] = []
+        plan = Plan(DEFAULT_FORMATS[8])
         for key, key_node, value in self.items(root, "the plan", "default: and layers:"):
-            self.known(key, key_node, ("default", "layers"))
+            self.known(key, key_node, ("default", "layers", "rotate"))
             if key == "default":
-                default = self.format(value)
-                continue
-            for name, name_node, form in self.items(value, "layers", "layer: format"):
-                overrides.append(Override(name, self.format(form), self.at(name_node)))
-        return Plan(default, tuple(overrides))
+                plan = replace(plan, default=self.format(value), activation_bits=self.activation_bits(value))
+            elif key == "rotate":
+                plan = replace(plan, rotate=self.one_of(ROTATE, "rotate", value))
+            else:
+                plan = replace(plan, overrides=self.overrides(value))
+        return plan
+
+    def overrides(self, node: Node) -> tuple[Override, ...]:
+        return tuple(
+            Override(name, self.format(form), self.at(name_node), self.activation_bits(form))
+            for name, name_node, form in self.items(node, "layers", "layer: format")
+        )
+
+    def activation_bits(self, form: Node) -> int | None:
+        """Of a format that was read before."""
+        values = form.value if isinstance(form, MappingNode) else []
+        for key, value in values:
+            if key.value == "activation_bits":
+                bits = self.integer(value, "activation_bits")
+                if bits not in ACTIVATION_BITS:
+                    raise self.fail(value, f"activations of {bits} bits", "8 to 12 bits")
+                return bits
+        return None
 
     def format(self, node: Node) -> Format:
         """Bits, a short form, or a mapping with `bits`; what a mapping leaves out is as in the default for its bits."""
@@ -170,7 +218,7 @@ class _Reader:
     def _mapping_format(self, node: Node) -> Format:
         values = self.items(node, "a format", "bits, a format such as '4b g64 s6 half_step', or {bits: 4, group: 64}")
         for key, key_node, _ in values:
-            self.known(key, key_node, _KEYS)
+            self.known(key, key_node, (*_KEYS, *_NOTES))
         found = {key: value for key, _, value in values}
         if "bits" not in found:
             raise self.fail(node, "a format without bits", "{bits: 4, …}")
@@ -194,13 +242,13 @@ class _Reader:
         )
 
     def text(self, found: dict[str, Node], key: str) -> str:
-        if key not in found:
-            return ""
-        node, names = found[key], SCALES if key == "scale" else ZEROS
-        if isinstance(node, ScalarNode) and node.value in names:
-            return node.value
+        return self.one_of(SCALES if key == "scale" else ZEROS, key, found[key]) if key in found else ""
+
+    def one_of(self, names: Sequence[str], key: str, node: Node) -> str:
         if not isinstance(node, ScalarNode):
             raise self.fail(node, f"{key} is no text", " or ".join(names))
+        if node.value in names:
+            return node.value
         close = difflib.get_close_matches(str(node.value), names, 1)
         do = f"did you mean {close[0]!r}?" if close else ""
         raise self.fail(node, f"{key} is {node.value!r}", " or ".join(names), do)

@@ -1,8 +1,8 @@
 """Which format each layer gets: the exact integer program, one format a layer.
 
 Minimize Σ kl of the chosen formats subject to Σ bytes and Σ cycles, or Σ bytes subject to Σ kl: a multiple-choice
-knapsack (Sinha and Zoltners 1979), which knapsack.py solves with HiGHS. That works in floating point, so what it finds is checked
-against the limits exactly here, and asked for again with a tighter limit where it falls short.
+knapsack (Sinha and Zoltners 1979), which knapsack.py solves with HiGHS. That works in floating point, so what it finds
+is checked against the limits exactly here, and asked for again with a tighter limit where it falls short.
 """
 
 from collections.abc import Mapping, Sequence

@@ -104,7 +104,7 @@ def _parts(problem: Knapsack) -> list[Knapsack]:
 
 
 def _pruned(problem: Knapsack, cutoff: float) -> Knapsack | None:
-    """The problem without the columns that no choice cheaper than `cutoff` by GAP has; None if there is no such choice."""
+    """The problem without the columns that no choice cheaper than `cutoff` has; None if there is no such choice."""
     multipliers = _multipliers(problem)
     priced = problem.priced(multipliers)
     least = priced.min(axis=1)

@@ -47,7 +47,7 @@ def test_uniform() -> None:
         ("", "plan.yaml: an empty plan; wanted: default: and layers:"),
         ("default: 9", "plan.yaml:1: weights of 9 bits; wanted: 1 to 8 bits"),
         ("\ndefault: -1", "plan.yaml:2: weights of -1 bits; wanted: 1 to 8 bits"),
-        ("defualt: 3", "plan.yaml:1: unknown key 'defualt'; wanted: default or layers; did you mean 'default'?"),
+        ("defualt: 3", "plan.yaml:1: unknown key 'defualt'; wanted: default or layers or rotate; did you mean 'default'?"),
         ("default: [1", "plan.yaml:1: expected ',' or ']', but got '<stream end>'; wanted: a YAML plan"),
         ("layers:\n  a: 4\n  a: 5", "plan.yaml:3: 'a' stands twice; wanted: each key once"),
         ("default: {bits: 4, scale: s7}", "plan.yaml:1: scale is 's7'; wanted: s8 or s6 or s8c8"),
@@ -59,7 +59,8 @@ def test_uniform() -> None:
         ("layers:\n  a:\n    group: 64", "plan.yaml:3: a format without bits; wanted: {bits: 4, …}"),
         (
             "default: {bits: 4, colour: 1}",
-            "plan.yaml:1: unknown key 'colour'; wanted: bits or group or scale or zero",
+            "plan.yaml:1: unknown key 'colour'; "
+            "wanted: bits or group or scale or zero or activation_bits or error or kl or why",
         ),
         ("default: {bits: four}", "plan.yaml:1: bits is 'four'; wanted: a whole number"),
         ("layers: 4", "plan.yaml:1: layers is no mapping; wanted: layer: format"),
