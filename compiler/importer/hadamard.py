@@ -3,7 +3,8 @@
 H = D · (F1 ⊗ F2 ⊗ …) / √n. D are n random signs. The factors are, as far as the order n allows, Hadamard matrices (all
 entries ±1: 2 by Sylvester, 12, 20, 28, 36 … by Paley's two constructions), hence 576 = 12 · 12 · 2 · 2 and
 1536 = 12 · 2^7. What is left of an order that has no such factors becomes one discrete Hartley transform, which exists
-for every order, is orthogonal, and has no entry above √2 times the flat one: n = 341 = 11 · 31 is all Hartley.
+for every order, is orthogonal, and has no entry above √2 times the flat one: n = 341 = 11 · 31 is all Hartley. (Blocks
+along the diagonal would mix fewer columns, and a QR decomposition gives other bits with every LAPACK.)
 
 Sources: Paley, On orthogonal matrices (1933); Bracewell, Discrete Hartley transform (1983); random signs and Hadamard
 matrices against outliers: QuIP# (Tseng et al. 2024), QuaRot (Ashkboos et al. 2024).
