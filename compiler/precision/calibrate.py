@@ -39,25 +39,35 @@ _PANEL: Final = 256
 
 
 def calibrate(
-    model: StreamedModel, windows: Tensor, *, folder: Path, seed: int = 0, progress: Progress = lambda _done: None
+    model: StreamedModel,
+    windows: Tensor,
+    *,
+    folder: Path,
+    seed: int = 0,
+    gradients: bool = True,
+    progress: Progress = lambda _done: None,
 ) -> Calibration:
     """Run `windows`, token ids int64 [W, T], through the model and keep in `folder` what rounding needs to know.
 
     Goes on where an earlier call with the same model, text and seed was stopped; what belongs to others is removed.
+    gradients: whether to go back too, which takes most of the time; a later call may add it.
     progress: called with what was done of `work`. The same bits on one machine with one number of threads.
     Raises ElastixError for ids that the model lacks, windows longer than it was made for, and values that overflow.
     """
     _check(model, windows)
     prepare(folder, model, windows, seed)
     _forward(model, windows, folder, progress)
-    _head(model, windows, folder, seed, progress)
-    _backward(model, windows, folder, progress)
+    if gradients:
+        _head(model, windows, folder, seed, progress)
+        _backward(model, windows, folder, progress)
+    else:
+        _head_moments(model, windows, folder, progress)
     return Calibration(folder, windows.numel(), {site.name: site.block for site in model.sites})
 
 
-def work(model: StreamedModel, windows: Tensor) -> int:
+def work(model: StreamedModel, windows: Tensor, *, gradients: bool = True) -> int:
     """All that `calibrate` does, in windows through a part of the model."""
-    return (2 * model.blocks + 1) * len(windows)
+    return ((1 + gradients) * model.blocks + 1) * len(windows)
 
 
 class SecondMoments:
@@ -85,16 +95,17 @@ class SecondMoments:
 @contextmanager
 def noted_inputs(part: Part, sites: Sequence[Site], note: Callable[[Site, Tensor], None]) -> Generator[None]:
     """Within the block, `note` is called with what the first site of each source reads, whenever the part runs."""
+
+    def hook(site: Site) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _module, given: note(site, given[0])
+
     first = {site.source: site for site in reversed(sites)}
-    hooks = [
-        part.linear(site.name).register_forward_pre_hook(lambda _module, given, site=site: note(site, given[0]))
-        for site in first.values()
-    ]
+    hooks = [part.linear(site.name).register_forward_pre_hook(hook(site)) for site in first.values()]
     try:
         yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for each in hooks:
+            each.remove()
 
 
 def batches(windows: int, length: int) -> list[slice]:
@@ -180,6 +191,20 @@ class _Fisher:
         scales = {source: self._tokens / total if total else 0.0 for source, total in self._total.items()}
         weighted = {f"weighted {s}": (each.full() * scales[s]).numpy() for s, each in self._moments.items()}
         save(path, weighted | {f"rows {name}": rows.numpy() for name, rows in self._rows.items()})
+
+
+def _head_moments(model: StreamedModel, windows: Tensor, folder: Path, progress: Progress) -> None:
+    """The head's moments alone."""
+    if moments_file(folder, model.blocks).exists():
+        progress(len(windows))
+        return
+    site, given = model.sites[-1], mapped(hidden_file(folder, model.blocks))
+    moments = SecondMoments(site.columns)
+    with model.head() as head, noted_inputs(head, [site], lambda _site, x: moments.add(x)), torch.no_grad():
+        for index in range(len(windows)):
+            head(given[index : index + 1].clone())
+            progress(1)
+    save(moments_file(folder, model.blocks), {site.source: moments.full().numpy()})
 
 
 def _head(model: StreamedModel, windows: Tensor, folder: Path, seed: int, progress: Progress) -> None:

@@ -6,7 +6,7 @@ Each file is written whole and then given its name, so what has its name is fini
 
 import hashlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,15 @@ class Calibration:
         """Σ g² over all tokens of each row of a site, [N]: what a squared error of that row's output costs, twice."""
         return self._read(fisher_file, name, f"rows {name}")
 
-    def _read(self, file_of: Any, name: str, key: str) -> Any:
+    def _read(self, file_of: Callable[[Path, int], Path], name: str, key: str) -> Any:
         if name not in self.block_of:
             raise ElastixError(f"no layer {name} in the calibration in {self.folder}", wanted="a layer of its model")
-        with safe_open(file_of(self.folder, self.block_of[name]), framework="numpy") as file:
-            if key not in file.keys():  # noqa: SIM118
-                raise ElastixError(f"no moments of {name} in {self.folder}", wanted="the source of a site")
+        path = file_of(self.folder, self.block_of[name])
+        if not path.exists():
+            raise ElastixError(f"no {path.name} in {self.folder}: calibrated without gradients", wanted="gradients too")
+        with safe_open(path, framework="numpy") as file:
+            if key not in set(file.keys()):
+                raise ElastixError(f"no {key} in {path}", wanted="the source of a site")
             return file.get_tensor(key)
 
 

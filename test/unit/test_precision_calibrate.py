@@ -256,6 +256,23 @@ def test_another_text_begins_anew_and_the_same_does_nothing(tmp_path: Path) -> N
     assert moments_file(folder, 3).exists() and fisher_file(folder, 3).exists()
 
 
+def test_gradients_may_come_later(tmp_path: Path) -> None:
+    saved(tmp_path / "model", "llama")
+    model, ids, done = StreamedModel(tmp_path / "model"), text(), list[float]()
+    whole = calibrate(model, ids, folder=tmp_path / "whole")
+    first = calibrate(model, ids, folder=tmp_path / "work", gradients=False, progress=done.append)
+    assert sum(done) == work(model, ids, gradients=False)
+    assert not list((tmp_path / "work").glob("fisher*"))
+    for source in {site.source for site in model.sites if site.source}:
+        assert np.array_equal(first.moments(source), whole.moments(source))
+        with pytest.raises(ElastixError, match="without gradients"):
+            first.weighted(source)
+    calibrate(model, ids, folder=tmp_path / "work")
+    assert all(
+        file.read_bytes() == (tmp_path / "work" / file.name).read_bytes() for file in (tmp_path / "whole").iterdir()
+    )
+
+
 def test_second_moments_are_symmetric_in_every_bit() -> None:
     x = torch.randn(100, 700, generator=torch.Generator().manual_seed(0))
     moments = SecondMoments(700)
