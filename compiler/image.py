@@ -20,7 +20,7 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.block_codes import NoCodes, block_codes
 from elastix.compiler.numbers.formats import SEGMENT_ALIGNMENT, Format, Geometry
 from elastix.compiler.numbers.keep import Kept, keep_codes, misfit
-from elastix.compiler.numbers.pack import Bytes, crc_beat, pack_blocks
+from elastix.compiler.numbers.pack import Bytes, QuantizedRows, crc_beat, pack_blocks
 from elastix.compiler.numbers.quantize import Quantized, chunk_rows, map_in_order, quantize_rows
 from elastix.compiler.precision.plan_weights import PlanWeights, with_losses
 
@@ -140,18 +140,25 @@ def source_of(store: Weights, name: str, form: Format, planned: PlanWeights | No
 
     Raises ElastixError for a plan whose weights were rounded from other values.
     """
-    ready = NoCodes("") if planned is None else planned.rows(name, form)
-    if planned is not None and not isinstance(ready, NoCodes):
-        w = store.read(name)
-        planned.check_weights(name, w, ready)
-        return Source(lambda here: with_losses(w[here], ready.slice(here.start, here.stop)), w.shape, PLANNED)
+    unplanned = ""
+    if planned is not None:
+        ready = planned.rows(name, form)
+        if not isinstance(ready, NoCodes):
+            return _planned(store, name, ready, planned)
+        unplanned = ready.reason
     found = block_codes(store, name)
     why = found.reason if isinstance(found, NoCodes) else misfit(found, form)
     if isinstance(found, NoCodes) or why:
-        why = ready.reason or why
+        why = unplanned or why
         w = store.read(name)
         return Source(lambda here: quantize_rows(w[here], form, name=name), w.shape, f"rounded: {why}")
     return Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, f"kept from {found.kind}")
+
+
+def _planned(store: Weights, name: str, rows: QuantizedRows, planned: PlanWeights) -> Source:
+    w = store.read(name)
+    planned.check_weights(name, w, rows)
+    return Source(lambda here: with_losses(w[here], rows.slice(here.start, here.stop)), w.shape, PLANNED)
 
 
 @dataclass(frozen=True)

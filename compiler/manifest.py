@@ -10,7 +10,7 @@ from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.processor.parameters import ProcessorParameters
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 FILE_NAME: Final = "manifest.json"
 
 

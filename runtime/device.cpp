@@ -98,16 +98,19 @@ void elastix_device_set_engine(elastix_device* device, const elastix_engine* eng
 
 const char* elastix_device_error(const elastix_device* device) { return device->failed() ? device->error.c_str() : nullptr; }
 
-void elastix_quantize(elastix_device* device, const float* x, int64_t tokens, int64_t k, int64_t x_address) {
+void elastix_quantize(elastix_device* device, const float* x, int64_t tokens, int64_t k, int64_t activation_bits, int64_t x_address) {
     guarded(device, [&] {
         const int64_t tiles = (k + 31) / 32, image = 64 * (tiles + 1);
         if (k < 1 || tokens < 0 || !elastix::inside(static_cast<uint64_t>(x_address), static_cast<uint64_t>(tokens * image), device->memory.size()))
             return device->fail("quantize " + std::to_string(tokens) + " × " + std::to_string(k) + " values to " +
                                 elastix::hex(static_cast<uint64_t>(x_address)) + ": outside the device's memory");
+        if (activation_bits < 8 || activation_bits > device->processor.activation_bits)
+            return device->fail("quantize to " + std::to_string(activation_bits) + " bits; wanted 8 to " +
+                                std::to_string(device->processor.activation_bits) + ", as the processor has");
         std::vector<int16_t> q(static_cast<size_t>(32 * tiles));
         for (int64_t t = 0; t < tokens; ++t) {
             int16_t exponent = 0;
-            const int64_t bad = elastix::quantize_row(x + t * k, k, device->processor.activation_bits, q.data(), exponent);
+            const int64_t bad = elastix::quantize_row(x + t * k, k, static_cast<int>(activation_bits), q.data(), exponent);
             if (bad >= 0)
                 return device->fail("quantize: the activation of token " + std::to_string(t) + ", column " + std::to_string(bad) +
                                     " is not a finite number");

@@ -160,9 +160,10 @@ class Device:
         if (error := self.error) is not None:
             raise ElastixError(error)
 
-    def quantize(self, x: NDArray[np.float32], address: int) -> None:
-        """C3: activation images of the rows of x, fp32 [tokens, K], at `address`."""
-        self._device.quantize(np.ascontiguousarray(x, np.float32), address)
+    def quantize(self, x: NDArray[np.float32], address: int, activation_bits: int | None = None) -> None:
+        """C3: activation images of the rows of x, fp32 [tokens, K], at `address`; A bits where not given fewer."""
+        bits = self.processor.activation_bits if activation_bits is None else activation_bits
+        self._device.quantize(np.ascontiguousarray(x, np.float32), bits, address)
         self.raise_error()
 
     def launch(self, descriptor: int, tokens: int) -> None:

@@ -42,7 +42,8 @@ ELASTIX_API void elastix_device_set_engine(elastix_device* device, const elastix
 ELASTIX_API const char* elastix_device_error(const elastix_device* device);
 
 /* Matrix work. */
-ELASTIX_API void elastix_quantize(elastix_device* device, const float* x, int64_t tokens, int64_t k, int64_t x_address);
+ELASTIX_API void elastix_quantize(elastix_device* device, const float* x, int64_t tokens, int64_t k, int64_t activation_bits,
+                                  int64_t x_address);
 ELASTIX_API void elastix_launch(elastix_device* device, int64_t descriptor, int64_t tokens);
 ELASTIX_API void elastix_wait(elastix_device* device);
 ELASTIX_API void elastix_read_back(elastix_device* device, int64_t y_address, float* y, int64_t tokens, int64_t n);

@@ -148,10 +148,10 @@ void bind_device(nb::module_& module) {
                      [](const elastix_device& self) { return self.failed() ? std::optional<std::string>(self.error) : std::nullopt; })
         .def("clear_error", [](elastix_device& self) { self.error.clear(); })
         .def(
-            "quantize", [](elastix_device& self, Floats x, int64_t address) {
-                elastix_quantize(&self, x.data(), static_cast<int64_t>(x.shape(0)), static_cast<int64_t>(x.shape(1)), address);
+            "quantize", [](elastix_device& self, Floats x, int64_t activation_bits, int64_t address) {
+                elastix_quantize(&self, x.data(), static_cast<int64_t>(x.shape(0)), static_cast<int64_t>(x.shape(1)), activation_bits, address);
             },
-            "x"_a, "address"_a)
+            "x"_a, "activation_bits"_a, "address"_a)
         .def(
             "launch", [](elastix_device& self, int64_t descriptor, int64_t tokens) { elastix_launch(&self, descriptor, tokens); },
             "descriptor"_a, "tokens"_a, Release())

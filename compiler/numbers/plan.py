@@ -192,14 +192,15 @@ class _Reader:
 
     def activation_bits(self, form: Node) -> int | None:
         """Of a format that was read before."""
-        values = form.value if isinstance(form, MappingNode) else []
-        for key, value in values:
-            if key.value == "activation_bits":
-                bits = self.integer(value, "activation_bits")
-                if bits not in ACTIVATION_BITS:
-                    raise self.fail(value, f"activations of {bits} bits", "8 to 12 bits")
-                return bits
-        return None
+        if not isinstance(form, MappingNode):
+            return None
+        value = next((value for key, _, value in self.items(form, "a format", "") if key == "activation_bits"), None)
+        if value is None:
+            return None
+        bits = self.integer(value, "activation_bits")
+        if bits not in ACTIVATION_BITS:
+            raise self.fail(value, f"activations of {bits} bits", "8 to 12 bits")
+        return bits
 
     def format(self, node: Node) -> Format:
         """Bits, a short form, or a mapping with `bits`; what a mapping leaves out is as in the default for its bits."""

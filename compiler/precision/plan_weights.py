@@ -125,9 +125,9 @@ class PlanWeights:
     def __init__(self, folder: Path) -> None:
         self.path = folder / WEIGHTS_FILE
         try:
-            self._file = safe_open(str(self.path), "np")
+            self._file = cast(Any, safe_open(str(self.path), "np"))
             self._tensors = set(cast(list[str], self._file.keys()))
-            metadata = cast(dict[str, str] | None, self._file.metadata()) or {}
+            metadata = cast(dict[str, str], self._file.metadata() or {})
             if metadata.get("version") != VERSION:
                 raise ValueError(f"version {metadata.get('version')}")
             texts = cast(dict[str, str], json.loads(metadata["formats"]))
@@ -147,8 +147,8 @@ class PlanWeights:
         if self.formats[name] != form:
             return NoCodes(f"the plan's weights have it in {self.formats[name]}")
         zeros = self._read(name, "zeros") if form.zero == "asymmetric" else None
-        parts = (self._read(name, part) for part in ("codes", "scales", "rowscale"))
-        return QuantizedRows(form, *parts, zeros)
+        codes, scales, rowscale = (self._read(name, part) for part in ("codes", "scales", "rowscale"))
+        return QuantizedRows(form, codes, scales, rowscale, zeros)
 
     def check_model(self, names: Sequence[str], shape: Callable[[str], tuple[int, ...]]) -> None:
         """Raise ElastixError unless these are layers of the model that the weights come from, and all that they have.

@@ -30,13 +30,15 @@ class EmbeddingOp(Op, dialect=Elx, name="embedding"):
 class LinearOp(Op, dialect=Elx, name="linear"):
     """x · weightᵀ + bias, every row of x; `format` says at which precision the weight is stored.
 
-    x: … × K; weight: N × K; bias: N; result: … × N.
+    x: … × K; weight: N × K; bias: N; result: … × N; activation_bits: of x as it will be quantized, 8 … 12, where a plan
+    says fewer than the module.
     """
 
     x: Value
     weight: Value
     bias: Value | None = None
     format: Format | None = None
+    activation_bits: int | None = None
     result: Result = inferred()
 
     def infer(self) -> Type:
@@ -47,6 +49,8 @@ class LinearOp(Op, dialect=Elx, name="linear"):
         if not broken:
             yield from _weight_and_bias(self.weight, self.bias, shape_of(self.x)[-1])
         yield from wrong_format(self)
+        if self.activation_bits is not None and self.activation_bits not in range(8, 13):
+            yield f"activation_bits is {self.activation_bits}, wanted 8 to 12"
 
 
 def _weight_and_bias(weight: Value, bias: Value | None, columns: int) -> Iterator[str]:

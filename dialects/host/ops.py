@@ -74,17 +74,23 @@ class ConstantOp(Op, dialect=Host, name="constant"):
 
 
 class UploadOp(Op, dialect=Host, name="upload", pure=False):
-    """`elastix_quantize`: tokens × columns floats at x become activation images at byte `address` of the device."""
+    """`elastix_quantize`: tokens × columns floats at x become activation images at byte `address` of the device.
+
+    activation_bits: 8 … A.
+    """
 
     x: Value
     tokens: int
     columns: int
+    activation_bits: int
     address: int
 
     def wrong(self) -> Iterator[str]:
         yield from _pointer("x", self.x)
         yield from rules.at_least("tokens", self.tokens, 1)
         yield from rules.at_least("columns", self.columns, 1)
+        if self.activation_bits not in range(8, 13):
+            yield f"activation_bits is {self.activation_bits}, wanted 8 to 12"
         yield from rules.multiple("address", self.address, 64)
 
 

@@ -7,15 +7,16 @@ from elastix.dialects.elx.format import Format, FormatAttr, from_mlir
 from elastix.passes.s3_precision.assign_precision import ACTIVATION_BITS_ATTRIBUTE
 from elastix.passes.s3_precision.weights import WeightReader, weight_name, weight_readers
 
-QuantizedRows = dict[tuple[Block, Value], QuantizeOp]
-"""What was quantized already, by block and tensor: q, k and v share one upload."""
+QuantizedRows = dict[tuple[Block, Value, int], QuantizeOp]
+"""What was quantized already, by block, tensor and bits: q, k and v share one upload."""
 
 
 @compiler_pass
 def quantize_linears(module: ModuleOp) -> None:
     """Replace `elx.linear` by `elx.quantize` and `elx.quantized_linear`, `elx.embedding` by `elx.quantized_embedding`.
 
-    Linear layers of one block that read the same tensor share its `elx.quantize`. Ops without a format stay. Refuses a
+    Linear layers of one block that read the same tensor at the same number of bits share its `elx.quantize`: at the
+    layer's own `activation_bits`, or else the module's. Ops without a format stay. Refuses a
     format on a weight that is no stored argument, two formats on one weight, and a module that does not say how many
     bits activations have (`elx.activation_bits`, which assign-precision sets).
     """
@@ -60,7 +61,8 @@ def _integer_op(op: WeightReader, bits: int, quantized: QuantizedRows) -> Value:
 
 
 def _quantize(op: LinearOp, bits: int, quantized: QuantizedRows) -> QuantizeOp:
-    place = (op.operation.block, op.x)
+    bits = bits if op.activation_bits is None else op.activation_bits
+    place = (op.operation.block, op.x, bits)
     if place not in quantized:
         quantized[place] = QuantizeOp(x=op.x, activation_bits=bits)
     return quantized[place]

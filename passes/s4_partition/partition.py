@@ -82,12 +82,12 @@ def _decide(op: OpView, processor: ProcessorParameters) -> tuple[str, str]:
 
 def _decide_linear(op: QuantizedLinearOp, processor: ProcessorParameters) -> tuple[str, str]:
     quantize = op.x.owner if isinstance(op.x, OpResult) else None
-    if isinstance(quantize, QuantizeOp) and quantize.activation_bits != processor.activation_bits:
+    if isinstance(quantize, QuantizeOp) and quantize.activation_bits > processor.activation_bits:
         raise RefusedOp(
             op,
             f"activations of {quantize.activation_bits} bits",
-            wanted=f"{processor.activation_bits} bits, as the processor has",
-            do="choose one width for both",
+            wanted=f"at most {processor.activation_bits} bits, as the processor has",
+            do="choose a width that it takes",
         )
     columns = shape_of(op.weight)[1]
     tiles = -(-columns // COLUMNS)

@@ -73,9 +73,13 @@ class _Lowering:
         match op:
             case QuantizeOp():
                 if X_ADDRESS in op.attributes:
-                    columns = shape_of(op.x)[-1]
-                    address = _noted(op, X_ADDRESS)
-                    host.UploadOp(x=self._pointer(op.x), tokens=_rows(op.x), columns=columns, address=address)
+                    host.UploadOp(
+                        x=self._pointer(op.x),
+                        tokens=_rows(op.x),
+                        columns=shape_of(op.x)[-1],
+                        activation_bits=op.activation_bits,
+                        address=_noted(op, X_ADDRESS),
+                    )
             case QuantizedEmbeddingOp():
                 count, columns = _rows(op.result), shape_of(op.result)[-1]
                 arguments = (_noted(op, DESCRIPTOR), op.ids, op.result, count, columns)

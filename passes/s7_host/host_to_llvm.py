@@ -70,7 +70,8 @@ class _Lowering:
             case host.ConstantOp():
                 self._pointers[op.pointer] = self._constant(op.value)
             case host.UploadOp():
-                self._call("elastix_quantize", device, self._pointers[op.x], op.tokens, op.columns, op.address)
+                sizes = (op.tokens, op.columns, op.activation_bits, op.address)
+                self._call("elastix_quantize", device, self._pointers[op.x], *sizes)
             case host.LaunchOp():
                 self._call("elastix_launch", device, op.descriptor, op.tokens)
             case host.WaitOp():

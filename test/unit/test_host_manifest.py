@@ -46,7 +46,7 @@ def test_text_round_trip_and_is_the_same_each_time():
         (("processor", "crc"), 1, "manifest.json: processor: crc is 1; wanted: bool"),
         (("arguments",), {}, "manifest.json: arguments is {}; wanted: a list"),
         (("memory", "colour"), 1, "manifest.json: memory has a field 'colour'"),
-        (("format_version",), 99, "manifest.json has format version 99; wanted: version 2"),
+        (("format_version",), 99, "manifest.json has format version 99; wanted: version 3"),
     ],
 )
 def test_a_wrong_field_is_named(path: tuple[str | int, ...], value: object, message: str):

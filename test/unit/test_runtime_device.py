@@ -18,8 +18,10 @@ from elastix.runtime.device import CheckedEngine, Device, Memory, emulator, run
 ONES = np.ones((3, 70), np.float32)
 
 
-@pytest.mark.parametrize("activation_bits", range(8, 13))
-def test_quantizes_as_the_oracle(activation_bits: int) -> None:
+@pytest.mark.parametrize(
+    ("activation_bits", "processor_bits"), [*((bits, bits) for bits in range(8, 13)), (8, 11), (10, 11)]
+)
+def test_quantizes_as_the_oracle(activation_bits: int, processor_bits: int) -> None:
     """C3, with ties, zeros, subnormals, the extremes, and the clamp at the top."""
     generator = np.random.default_rng(activation_bits)
     x = np.zeros((9, 77), np.float32)
@@ -31,10 +33,10 @@ def test_quantizes_as_the_oracle(activation_bits: int) -> None:
     x[5] = -np.finfo(np.float32).smallest_normal
     x[6] = np.nextafter(np.float32(2), np.float32(0))
     x[7] = generator.standard_normal(77) * 1e-30
-    processor = ProcessorParameters(beat=64, activation_bits=activation_bits)
+    processor = ProcessorParameters(beat=64, activation_bits=processor_bits)
     device = Device(processor, 4096, 0)
     device.memory[64:] = 0xAA
-    device.quantize(x, 64)
+    device.quantize(x, 64, activation_bits)
     q, e = oracle.quantize(x, activation_bits)
     images = device.memory[64 : 64 + 9 * 256].view(np.int16).reshape(9, -1)
     np.testing.assert_array_equal(images[:, 0], e)
@@ -119,6 +121,8 @@ def test_stays_inside_its_memory() -> None:
     calls = [
         (lambda: layer.device.quantize(ONES, size - 64), "quantize 3 × 70 values to 0x.*outside"),
         (lambda: layer.device.quantize(ONES, -64), "quantize 3 × 70 values .* outside"),
+        (lambda: layer.device.quantize(ONES, 64, 7), "quantize to 7 bits; wanted 8 to 11, as the processor has"),
+        (lambda: layer.device.quantize(ONES, 64, 12), "quantize to 12 bits; wanted 8 to 11, as the processor has"),
         (lambda: layer.device.read_back(size - 4, 1, 5), "read back 1 × 5 results .* outside"),
         (lambda: layer.device.launch(layer.descriptor, 1000), "for 1000 tokens: .* outside"),
         (lambda: layer.device.launch(size, 1), "wanted a multiple of 64 in a memory of"),

@@ -155,6 +155,14 @@ func.func @format_kind(%x: tensor<2x64xf32>, %w: tensor<32x64xf32>) {
 
 // -----
 
+func.func @linear_activation_bits(%x: tensor<2x64xf32>, %w: tensor<32x64xf32>) {
+  // expected-error@+1 {{'elx.linear' op activation_bits is 13, wanted 8 to 12}}
+  %0 = "elx.linear"(%x, %w) {activation_bits = 13 : i64} : (tensor<2x64xf32>, tensor<32x64xf32>) -> tensor<2x32xf32>
+  return
+}
+
+// -----
+
 func.func @format_bits(%x: tensor<2x64xf32>, %w: tensor<32x64xf32>) {
   // expected-error@+1 {{'elx.linear' op format has weights of 9 bits, wanted 1 to 8 bits}}
   %0 = "elx.linear"(%x, %w) {format = #elx.format<9, 64, "s8", "symmetric">}

@@ -42,7 +42,7 @@ func.func @address_type() {
 
 func.func @upload_pointer(%x: i64) {
   // expected-error@+1 {{'host.upload' op x is i64, wanted !llvm.ptr}}
-  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, address = 64 : i64} : (i64) -> ()
+  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, activation_bits = 11 : i64, address = 64 : i64} : (i64) -> ()
   return
 }
 
@@ -50,7 +50,7 @@ func.func @upload_pointer(%x: i64) {
 
 func.func @upload_tokens(%x: !llvm.ptr) {
   // expected-error@+1 {{'host.upload' op tokens is 0, wanted 1 or more}}
-  "host.upload"(%x) {tokens = 0 : i64, columns = 64 : i64, address = 64 : i64} : (!llvm.ptr) -> ()
+  "host.upload"(%x) {tokens = 0 : i64, columns = 64 : i64, activation_bits = 11 : i64, address = 64 : i64} : (!llvm.ptr) -> ()
   return
 }
 
@@ -58,7 +58,15 @@ func.func @upload_tokens(%x: !llvm.ptr) {
 
 func.func @upload_columns(%x: !llvm.ptr) {
   // expected-error@+1 {{'host.upload' op columns is 0, wanted 1 or more}}
-  "host.upload"(%x) {tokens = 1 : i64, columns = 0 : i64, address = 64 : i64} : (!llvm.ptr) -> ()
+  "host.upload"(%x) {tokens = 1 : i64, columns = 0 : i64, activation_bits = 11 : i64, address = 64 : i64} : (!llvm.ptr) -> ()
+  return
+}
+
+// -----
+
+func.func @upload_bits(%x: !llvm.ptr) {
+  // expected-error@+1 {{'host.upload' op activation_bits is 7, wanted 8 to 12}}
+  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, activation_bits = 7 : i64, address = 64 : i64} : (!llvm.ptr) -> ()
   return
 }
 
@@ -66,7 +74,7 @@ func.func @upload_columns(%x: !llvm.ptr) {
 
 func.func @upload_address(%x: !llvm.ptr) {
   // expected-error@+1 {{'host.upload' op address is 8, wanted a multiple of 64}}
-  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, address = 8 : i64} : (!llvm.ptr) -> ()
+  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, activation_bits = 11 : i64, address = 8 : i64} : (!llvm.ptr) -> ()
   return
 }
 

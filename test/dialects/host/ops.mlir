@@ -6,11 +6,11 @@ func.func @step() {
   // CHECK: %1 = "host.address"() {offset = 0 : i64, region = "arena"} : () -> !llvm.ptr
   %x = "host.address"() {region = "argument", index = 1 : i64, offset = 64 : i64} : () -> !llvm.ptr
   %y = "host.address"() {region = "arena", offset = 0 : i64} : () -> !llvm.ptr
-  // CHECK: "host.upload"(%0) {address = 128 : i64, columns = 64 : i64, tokens = 1 : i64} : (!llvm.ptr) -> ()
+  // CHECK: "host.upload"(%0) {activation_bits = 11 : i64, address = 128 : i64, columns = 64 : i64, tokens = 1 : i64} : (!llvm.ptr) -> ()
   // CHECK: "host.launch"() {descriptor = 4096 : i64, tokens = 1 : i64} : () -> ()
   // CHECK: "host.wait"() : () -> ()
   // CHECK: "host.read_back"(%1) {address = 192 : i64, rows = 64 : i64, tokens = 1 : i64} : (!llvm.ptr) -> ()
-  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, address = 128 : i64} : (!llvm.ptr) -> ()
+  "host.upload"(%x) {tokens = 1 : i64, columns = 64 : i64, activation_bits = 11 : i64, address = 128 : i64} : (!llvm.ptr) -> ()
   "host.launch"() {descriptor = 4096 : i64, tokens = 1 : i64} : () -> ()
   "host.wait"() : () -> ()
   "host.read_back"(%y) {tokens = 1 : i64, rows = 64 : i64, address = 192 : i64} : (!llvm.ptr) -> ()

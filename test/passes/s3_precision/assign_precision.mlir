@@ -1,6 +1,9 @@
 // RUN: elastix-opt %s -p 'assign-precision{bits=4 activation-bits=10}' | filecheck %s
 // RUN: echo 'layers: {"?": {bits: 3, group: 64}, tied: 7}' > %t.yaml
 // RUN: elastix-opt %s -p 'assign-precision{plan=%t.yaml}' | filecheck %s --check-prefix PLAN
+// RUN: mkdir -p %t.plan && echo 'layers: {a: {bits: 2, activation_bits: 9, error: 0.1, kl: 0.02, why: "hard"}, tied: {bits: 7, activation_bits: 11}}' > %t.plan/plan.yaml
+// RUN: elastix-opt %s -p 'assign-precision{plan=%t.plan}' | filecheck %s --check-prefix FOLDER
+// RUN: not elastix-opt %s -p 'assign-precision{plan=%t.plan activation-bits=10}' 2>&1 | filecheck %s --check-prefix MORE
 // RUN: echo 'layers: {aa: 6}' > %t.typo.yaml
 // RUN: not elastix-opt %s -p 'assign-precision{plan=%t.typo.yaml}' 2>&1 | filecheck %s --check-prefix TYPO
 // RUN: not elastix-opt %s -p 'assign-precision{bits=9}' 2>&1 | filecheck %s --check-prefix NINE
@@ -17,8 +20,14 @@
 // PLAN: "elx.embedding"({{.*}}) {format = #elx.format<7 : i64, 64 : i64, "s8", "symmetric">}
 // PLAN: "elx.linear"({{.*}}) {format = #elx.format<3 : i64, 64 : i64, "s8c8", "asymmetric">}
 // PLAN: "elx.linear"({{.*}}) {format = #elx.format<7 : i64, 64 : i64, "s8", "symmetric">}
-// It refuses: a plan that names no layer, bits that no weight or activation has.
+// FOLDER: module attributes {elx.activation_bits = 11 : i64}
+// FOLDER-LABEL: func.func @fires
+// FOLDER: "elx.embedding"({{.*}}) {format = #elx.format<7 : i64, 64 : i64, "s8", "symmetric">}
+// FOLDER: "elx.linear"({{.*}}) {activation_bits = 9 : i64, format = #elx.format<2 : i64, 32 : i64, "s8c8", "asymmetric">}
+// FOLDER: "elx.linear"({{.*}}) {format = #elx.format<7 : i64, 64 : i64, "s8", "symmetric">}
+// It refuses: a plan that names no layer or wants more of the processor than it has, bits that no weight or activation has.
 // TYPO: typo.yaml:1: no layer of the model matches 'aa'; wanted: one of its 2 layers
+// MORE: plan/plan.yaml:1: activations of 11 bits; wanted: at most 10, as the processor has; say --activation-bits 11, or fewer here
 // NINE: weights of 9 bits; wanted: 1 to 8 bits
 // WIDE: activations of 13 bits; wanted: 8 to 12 bits
 func.func @fires(%ids: tensor<1x3xi64> {elx.name = "ids", elx.kind = "input"},

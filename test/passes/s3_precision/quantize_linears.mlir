@@ -1,21 +1,24 @@
 // RUN: elastix-opt %s --split-input-file --verify-diagnostics -p quantize-linears | filecheck %s
 
-// It fires: one quantize for all that read a tensor; the bias goes along.
+// It fires: one quantize for all that read a tensor at the same number of bits; the bias goes along.
 // CHECK-LABEL: func.func @fires
 // CHECK: %[[X:.*]] = "elx.quantized_embedding"(%arg0, %arg1) {format = #elx.format<8 : i64, 64 : i64, "s8", "symmetric">} : (tensor<1x3xi64>, tensor<100x64xf32>) -> tensor<1x3x64xf32>
 // CHECK: %[[Q:.*]]:2 = "elx.quantize"(%[[X]]) {activation_bits = 10 : i64} : (tensor<1x3x64xf32>) -> (tensor<1x3x64xi16>, tensor<1x3xi32>)
 // CHECK: "elx.quantized_linear"(%[[Q]]#0, %[[Q]]#1, %arg2, %arg3) {format = #elx.format<2 : i64, 32 : i64, "s6", "half_step">}
 // CHECK-NOT: elx.quantize"
 // CHECK: "elx.quantized_linear"(%[[Q]]#0, %[[Q]]#1, %arg1) {format = #elx.format<8 : i64, 64 : i64, "s8", "symmetric">}
+// CHECK: %[[FEW:.*]]:2 = "elx.quantize"(%[[X]]) {activation_bits = 9 : i64}
+// CHECK: "elx.quantized_linear"(%[[FEW]]#0, %[[FEW]]#1, %arg2)
 module attributes {elx.activation_bits = 10 : i64} {
   func.func @fires(%ids: tensor<1x3xi64> {elx.name = "ids", elx.kind = "input"},
                    %e: tensor<100x64xf32> {elx.name = "tied", elx.kind = "weight"},
                    %w: tensor<32x64xf32> {elx.name = "w", elx.kind = "weight"},
-                   %b: tensor<32xf32> {elx.name = "b", elx.kind = "weight"}) -> (tensor<1x3x32xf32>, tensor<1x3x100xf32>) {
+                   %b: tensor<32xf32> {elx.name = "b", elx.kind = "weight"}) -> (tensor<1x3x32xf32>, tensor<1x3x100xf32>, tensor<1x3x32xf32>) {
     %x = "elx.embedding"(%ids, %e) {format = #elx.format<8, 64, "s8", "symmetric">} : (tensor<1x3xi64>, tensor<100x64xf32>) -> tensor<1x3x64xf32>
     %y = "elx.linear"(%x, %w, %b) {format = #elx.format<2, 32, "s6", "half_step">} : (tensor<1x3x64xf32>, tensor<32x64xf32>, tensor<32xf32>) -> tensor<1x3x32xf32>
     %z = "elx.linear"(%x, %e) {format = #elx.format<8, 64, "s8", "symmetric">} : (tensor<1x3x64xf32>, tensor<100x64xf32>) -> tensor<1x3x100xf32>
-    return %y, %z : tensor<1x3x32xf32>, tensor<1x3x100xf32>
+    %few = "elx.linear"(%x, %w) {format = #elx.format<2, 32, "s6", "half_step">, activation_bits = 9 : i64} : (tensor<1x3x64xf32>, tensor<32x64xf32>) -> tensor<1x3x32xf32>
+    return %y, %z, %few : tensor<1x3x32xf32>, tensor<1x3x100xf32>, tensor<1x3x32xf32>
   }
 }
 

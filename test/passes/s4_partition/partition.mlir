@@ -42,10 +42,10 @@ func.func @leaves_alone(%x: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {
 
 "epu.processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 2, max_burst = 64, fifo_beats = 256, crc = true} : () -> ()
 
-// It refuses: activations of another width than the processor's.
+// It refuses: wider activations than the processor's.
 func.func @refuses(%x: tensor<1x64xf32>, %w: tensor<8x64xf32> {elx.name = "w", elx.kind = "weight"}) -> tensor<1x8xf32> {
-  %q, %e = "elx.quantize"(%x) {activation_bits = 9} : (tensor<1x64xf32>) -> (tensor<1x64xi16>, tensor<1xi32>)
-  // expected-error@+1 {{'elx.quantized_linear' op activations of 9 bits; wanted: 11 bits, as the processor has; choose one width for both}}
+  %q, %e = "elx.quantize"(%x) {activation_bits = 12} : (tensor<1x64xf32>) -> (tensor<1x64xi16>, tensor<1xi32>)
+  // expected-error@+1 {{'elx.quantized_linear' op activations of 12 bits; wanted: at most 11 bits, as the processor has; choose a width that it takes}}
   %0 = "elx.quantized_linear"(%q, %e, %w) {format = #elx.format<4, 32, "s8", "symmetric">} : (tensor<1x64xi16>, tensor<1xi32>, tensor<8x64xf32>) -> tensor<1x8xf32>
   return %0 : tensor<1x8xf32>
 }

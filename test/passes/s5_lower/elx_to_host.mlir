@@ -7,7 +7,7 @@
 // CHECK-SAME: host.arguments = [{kind = "input", name = "x", type = tensor<1x64xf32>}]
 // CHECK-SAME: host.results = [{kind = "output", name = "y", type = tensor<1x64xf32>}]
 // CHECK-NEXT: %[[X:.*]] = "host.address"() {index = 0 : i64, offset = 0 : i64, region = "argument"} : () -> !llvm.ptr
-// CHECK-NEXT: "host.upload"(%[[X]]) {address = 4160 : i64, columns = 64 : i64, tokens = 1 : i64}
+// CHECK-NEXT: "host.upload"(%[[X]]) {activation_bits = 11 : i64, address = 4160 : i64, columns = 64 : i64, tokens = 1 : i64}
 // CHECK-NEXT: "host.launch"() {descriptor = 128 : i64, tokens = 1 : i64}
 // CHECK-NEXT: "host.launch"() {descriptor = 192 : i64, tokens = 1 : i64}
 // CHECK-NEXT: "host.wait"

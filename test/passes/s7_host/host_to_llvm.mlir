@@ -6,7 +6,7 @@
 // CHECK: %[[SLOT:.*]] = llvm.getelementptr %arg3[%[[EIGHT]]] : (!llvm.ptr, i64) -> !llvm.ptr, i8
 // CHECK: %[[X:.*]] = llvm.load %[[SLOT]] : !llvm.ptr -> !llvm.ptr
 // CHECK-NOT: llvm.load
-// CHECK: llvm.call @elastix_quantize(%arg0, %[[X]], %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, !llvm.ptr, i64, i64, i64) -> ()
+// CHECK: llvm.call @elastix_quantize(%arg0, %[[X]], %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, !llvm.ptr, i64, i64, i64, i64) -> ()
 // CHECK: %[[DESCRIPTOR:.*]] = llvm.mlir.constant(8589934592 : i64) : i64
 // CHECK: llvm.call @elastix_launch(%arg0, %[[DESCRIPTOR]], %{{.*}}) : (!llvm.ptr, i64, i64) -> ()
 // CHECK: llvm.call @elastix_wait(%arg0) : (!llvm.ptr) -> ()
@@ -18,12 +18,12 @@
 // CHECK: llvm.call @torch_0(%[[C]], %{{.*}}) : (!llvm.ptr, !llvm.ptr) -> ()
 // CHECK: llvm.call @elastix_embedding(%arg0, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : (!llvm.ptr, i64, !llvm.ptr, !llvm.ptr, i64, i64) -> ()
 // CHECK: llvm.return
-// CHECK: llvm.func @elastix_quantize(!llvm.ptr, !llvm.ptr, i64, i64, i64)
+// CHECK: llvm.func @elastix_quantize(!llvm.ptr, !llvm.ptr, i64, i64, i64, i64)
 // CHECK: llvm.mlir.global internal constant @constant_0(dense<[1, 2, 3, 4]> : tensor<4xi64>) {{.*}}alignment = 64 : i64{{.*}} : !llvm.array<4 x i64>
 llvm.func @torch_0(%x: !llvm.ptr, %y: !llvm.ptr) { llvm.return }
 func.func @fires() {
   %x = "host.address"() {region = "argument", index = 1, offset = 0} : () -> !llvm.ptr
-  "host.upload"(%x) {tokens = 1, columns = 64, address = 128} : (!llvm.ptr) -> ()
+  "host.upload"(%x) {tokens = 1, columns = 64, activation_bits = 11, address = 128} : (!llvm.ptr) -> ()
   "host.launch"() {descriptor = 8589934592, tokens = 1} : () -> ()
   "host.wait"() : () -> ()
   %y = "host.address"() {region = "arena", offset = 0} : () -> !llvm.ptr
