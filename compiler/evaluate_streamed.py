@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elastix.compiler.evaluate import round_activations
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.evaluate import Hook, round_activations
 from elastix.compiler.image import source_of
 from elastix.compiler.importer.store import Array, ArrayStore, WeightStore
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.plan import Plan
 from elastix.compiler.numbers.quantize import chunk_rows, dequantize, map_in_order
+from elastix.compiler.precision.plan_weights import PlanWeights
 from elastix.compiler.precision.streamed_model import Part, StreamedModel
 from elastix.compiler.rounded_caches import FLOAT_BITS, rounded_caches
 
@@ -34,8 +36,9 @@ Advance = Callable[[float], None]
 class Rounding:
     """What compiling does to a model's numbers, as options of `elastix compile`.
 
-    plan: None leaves weights and activations in fp32; activation_bits: A; key_bits, value_bits: of cached keys and
-    values, 32 for fp32; keep_codes: whether codes that the file has are kept where the format holds them.
+    plan: None leaves weights and activations in fp32; planned: the weights that it has rounded already;
+    activation_bits: A; key_bits, value_bits: of cached keys and values, 32 for fp32; keep_codes: whether codes that the
+    file has are kept where the format holds them.
     """
 
     plan: Plan | None = None
@@ -43,14 +46,30 @@ class Rounding:
     key_bits: int = FLOAT_BITS
     value_bits: int = FLOAT_BITS
     keep_codes: bool = True
+    planned: PlanWeights | None = None
+
+    def activation_bits_of(self, name: str) -> int:
+        """Of what a layer reads; 0 for fp32. Raises ElastixError for a plan that wants more than A."""
+        if self.plan is None:
+            return 0
+        line = self.plan.line_of(name)
+        bits = self.activation_bits if line.activation_bits is None else line.activation_bits
+        if bits > self.activation_bits:
+            raise ElastixError(f"{line.where}: activations of {bits} bits", wanted=f"at most {self.activation_bits}")
+        return bits
 
 
 class RoundedStore:
-    """A store whose matrices are what their codes stand for, rounded or kept by `image.source_of`, as they are read."""
+    """A store whose matrices are what their codes stand for, which are those that compiling takes."""
 
-    def __init__(self, store: WeightStore, formats: Mapping[str, Format], *, keep_codes: bool = True) -> None:
-        """formats: of the tensors that are rounded, the others stay as they are; keep_codes: as in Rounding."""
-        self._store, self._formats, self._keep_codes = store, formats, keep_codes
+    def __init__(self, store: WeightStore, formats: Mapping[str, Format], rounding: Rounding) -> None:
+        """formats: of the tensors that are rounded, the others stay as they are.
+
+        Raises ElastixError where the plan's weights are those of another model.
+        """
+        self._store, self._formats, self._rounding = store, formats, rounding
+        if rounding.planned is not None:
+            rounding.planned.check_model(list(formats), store.shape)
 
     def names(self) -> list[str]:
         return self._store.names()
@@ -64,8 +83,8 @@ class RoundedStore:
     def read(self, name: str) -> Array:
         if name not in self._formats:
             return self._store.read(name)
-        store = self._store if self._keep_codes else ArrayStore({name: self._store.read(name)})
-        source = source_of(store, name, self._formats[name])
+        store = self._store if self._rounding.keep_codes else ArrayStore({name: self._store.read(name)})
+        source = source_of(store, name, self._formats[name], self._rounding.planned)
         slices = chunk_rows(source.shape, name)
         values = np.empty(source.shape, np.float32)
         chunks = map_in_order(lambda here: dequantize(source.rows(here).rows), slices, 2)
@@ -107,29 +126,22 @@ def streamed_logits(
 
     rounding: what is rounded; `model` is left rounded. Raises ElastixError as StreamedModel does.
     """
+    rounding = rounding or Rounding()
     with ExitStack() as stack:
-        bits = 0
-        if rounding is not None:
-            caches = rounded_caches(
-                model.module,
-                rounding.key_bits,
-                rounding.value_bits,
-                rotate_values=model.rotate not in ("values", "all"),
-            )
-            stack.enter_context(caches)
-            if rounding.plan is not None:
-                model.store = RoundedStore(
-                    model.store, formats_of(model, rounding.plan), keep_codes=rounding.keep_codes
-                )
-                bits = rounding.activation_bits
+        # A rotation that the weights have already is not done again for the cache.
+        unrotated = model.rotate not in ("values", "all")
+        caches = rounded_caches(model.module, rounding.key_bits, rounding.value_bits, rotate_values=unrotated)
+        stack.enter_context(caches)
+        if rounding.plan is not None:
+            model.store = RoundedStore(model.store, formats_of(model, rounding.plan), rounding)
         hidden = _embedded(model, pieces)
         for index in range(model.blocks):
-            with model.block(index) as block, _rounded_inputs(block, bits), torch.no_grad():
+            with model.block(index) as block, _rounded_inputs(block, rounding), torch.no_grad():
                 for window, state in enumerate(hidden):
                     hidden[window] = block(state[None])[0]
                     advance(len(state))
         head = stack.enter_context(model.head())
-        stack.enter_context(_rounded_inputs(head, bits))
+        stack.enter_context(_rounded_inputs(head, rounding))
         yield StreamedLogits(hidden, head)
 
 
@@ -146,18 +158,18 @@ def _embedded(model: StreamedModel, pieces: Sequence[Sequence[int]]) -> list[Ten
 
 
 @contextmanager
-def _rounded_inputs(part: Part, activation_bits: int) -> Generator[None]:
-    """Within the block the part's linear layers round what they read by C3; 0 bits leave it as it is."""
-    if not activation_bits:
-        yield
-        return
-
-    def round_input(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (round_activations(inputs[0], activation_bits), *inputs[1:])
-
-    hooks = [layer.register_forward_pre_hook(round_input) for layer in part.linears.values()]
+def _rounded_inputs(part: Part, rounding: Rounding) -> Generator[None]:
+    """Within the block the part's linear layers round what they read by C3."""
+    hooks: list[Hook] = []
+    for name, layer in part.linears.items():
+        if bits := rounding.activation_bits_of(name):
+            hooks.append(layer.register_forward_pre_hook(_rounding_to(bits)))
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _rounding_to(bits: int) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    return lambda _module, inputs: (round_activations(inputs[0], bits), *inputs[1:])

@@ -125,7 +125,7 @@ def compile_model(
 
     Returns the report's figures. Raises ElastixError for bad input, CannotCompile for an op that nothing of ours runs.
     """
-    options, planned = _planned(options)  # a mistake in the plan shows before the import, not after
+    options, planned = with_plan(options)  # a mistake in the plan shows before the import, not after
     with new_folder(out, overwrite=overwrite) as folder:
         with stages.stage("import"):
             imported = model if isinstance(model, Imported) else import_file(model, options.max_context)
@@ -149,8 +149,11 @@ def compile_model(
         return report(manifest, lowered.layout, folder, reasons=lowered.reasons)
 
 
-def _planned(options: CompileOptions) -> tuple[CompileOptions, PlanWeights | None]:
-    """The options with what their plan says of them, and the weights that it has rounded already."""
+def with_plan(options: CompileOptions) -> tuple[CompileOptions, PlanWeights | None]:
+    """The options with what their plan says of them, and the weights that it has rounded already.
+
+    Raises ElastixError for a plan with a mistake, and for one that was made with other rotations.
+    """
     if options.plan is None:
         return options, None
     plan = load_plan(options.plan)
@@ -183,7 +186,7 @@ def _finished(lowered: Lowered, written: WrittenImage, folder: Path, *, source: 
 def compile_module(imported: Imported, options: CompileOptions, stages: Stages | None = None) -> Program:
     """Compile what was imported for use in this process, on the emulator; nothing is left on disk."""
     stages = stages or Stages()
-    options, planned = _planned(options)
+    options, planned = with_plan(options)
     lowered = lower(imported, options, stages)
     with stages.stage("s7_host"):
         run_stage("s7_host", imported.module, options)

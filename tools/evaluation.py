@@ -16,7 +16,7 @@ from elastix.compiler.importer.hugging_face import DEFAULT_CONTEXT
 from elastix.compiler.manifest import FILE_NAME
 from elastix.compiler.numbers.plan import load_plan, uniform
 from elastix.compiler.options import CompileOptions
-from elastix.compiler.pipeline import TOKENIZER_FOLDER
+from elastix.compiler.pipeline import TOKENIZER_FOLDER, with_plan
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.stages import Stages
 from elastix.compiler.tokenizer import TextCodec
@@ -109,10 +109,9 @@ def _rounding(arguments: argparse.Namespace) -> tuple[Rounding | None, CompileOp
         value_bits=caches if arguments.value_bits is None else arguments.value_bits,
         **{name: value for name, value in given.items() if value is not None},
     )
-    plan = None
-    if precise:
-        plan = uniform(options.bits) if options.plan is None else load_plan(options.plan)
-    rounding = Rounding(plan, options.activation_bits, options.key_bits, options.value_bits)
+    options, planned = with_plan(options)
+    plan = load_plan(options.plan) if options.plan is not None else uniform(options.bits) if precise else None
+    rounding = Rounding(plan, options.activation_bits, options.key_bits, options.value_bits, planned=planned)
     return (None if rounding == Rounding() else rounding), options
 
 
