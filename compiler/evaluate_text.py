@@ -61,6 +61,11 @@ def windows_of(path: Path, codec: TextCodec, options: TextOptions) -> list[list[
     return windows(read_tokens(path, codec, options), options.context, bos)
 
 
+def check_text(path: Path) -> None:
+    """Raises ElastixError where the file is missing or is not UTF-8 (with the byte's offset)."""
+    _beginning(path, 0)
+
+
 def read_tokens(path: Path, codec: TextCodec, options: TextOptions) -> list[int]:
     """The ids that the options choose; no more of the text is encoded than they need. Raises as `windows_of` does."""
     wanted = options.offset + options.tokens

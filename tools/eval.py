@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from elastix.compiler.evaluate_text import check_text
 from elastix.compiler.stages import Stages, peak_memory_bytes
 from elastix.runtime.engines import ENGINES
 
@@ -104,6 +105,7 @@ def _explained() -> str:
 def command(argv: list[str]) -> int:
     """Evaluate; figures go to standard output, bars to standard error."""
     arguments = parser().parse_args(argv)
+    check_text(arguments.text)
     from elastix.tools.evaluation import evaluate
 
     stages = Stages(show=not arguments.json)
