@@ -152,7 +152,7 @@ def _multipliers(problem: Knapsack) -> F64:
 
 def _by_multipliers(problem: Knapsack) -> Columns | None:
     """Each row's least c + t·μ·w, for the least t that leaves the choice within the limits."""
-    direction = _multipliers(problem)
+    direction = _multipliers(problem) if len(problem.limits) > 1 else np.zeros(1)
     if not direction.any():
         direction = np.ones_like(direction)
 

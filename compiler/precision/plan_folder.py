@@ -1,7 +1,7 @@
 """The folder that `elastix quantize` makes: the plan to read and edit, the weights rounded for it, figures, pictures.
 
 `plan.yaml` (numbers/plan.py) · `weights.safetensors` (plan_weights.py) · `report.json` · `curve.svg`, `bits.svg`
-(curve_picture.py, bits_picture.py)
+(curve_picture.py, bits_picture.py). A terminal shows the same as text (summary.py).
 """
 
 import json
@@ -12,34 +12,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from elastix.compiler.importer.views import stored_name
-from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.pack import QuantizedRows
 from elastix.compiler.numbers.plan import PLAN_FILE, WEIGHTS_FILE
 from elastix.compiler.output import new_folder
+from elastix.compiler.precision.bits_picture import bits_svg
+from elastix.compiler.precision.curve_picture import Curve, curve_svg
 from elastix.compiler.precision.plan_weights import RoundedLayer, Store, write_weights
+from elastix.compiler.precision.planned_layer import PlannedLayer
 
 REPORT_FILE: Final = "report.json"
+CURVE_FILE: Final = "curve.svg"
+BITS_FILE: Final = "bits.svg"
 _PLAIN: Final = re.compile(r"[A-Za-z_][\w./-]*")
-
-
-@dataclass(frozen=True)
-class PlannedLayer:
-    """A layer's line in a plan, and what it costs.
-
-    name: of the weight, as compiling names it; rows, columns: N and K; bytes: read for one token, 0 for a table of
-    which one row is looked up; error: share of its output's energy that is lost; kl: what that is expected to cost, in
-    nats; why: for people; activation_bits: None as the processor has.
-    """
-
-    name: str
-    format: Format
-    rows: int
-    columns: int
-    bytes: int
-    error: float
-    kl: float
-    why: str = ""
-    activation_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,10 +31,11 @@ class PlanContent:
     """All that a plan folder says, but for the weights.
 
     layers: in the order of the model; rotate: one of numbers.plan.ROTATE; heading: lines of comment at the top of the
-    plan; figures: for report.json.
+    plan; figures: for report.json; curve: for the picture of size against KL, left out without one.
     """
 
     layers: tuple[PlannedLayer, ...]
+    curve: Curve | None = None
     rotate: str = "none"
     heading: tuple[str, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -75,6 +60,9 @@ def write_plan(
         write_weights(folder / WEIGHTS_FILE, layers, rounded, store)
         report = {**content.figures, "layers": [_record(each) for each in content.layers]}
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (folder / BITS_FILE).write_text(bits_svg(content.layers), encoding="utf-8")
+        if content.curve is not None:
+            (folder / CURVE_FILE).write_text(curve_svg(content.curve), encoding="utf-8")
 
 
 def plan_text(content: PlanContent) -> str:
