@@ -8,8 +8,8 @@ from typing import Final
 from elastix.compiler.precision import svg
 from elastix.compiler.precision.planned_layer import PlannedLayer
 
-SHADES: Final = ("#f3f0ff", "#dfe3fb", "#c3d4f5", "#a1c4ea", "#78afdc", "#4c93c8", "#2b74ae", "#17548c")
-"""Of 1 … 8 bits, light to dark."""
+SHADES: Final = ("#f2a65a", "#f8c98a", "#fde5bd", "#dcebf8", "#a9cdec", "#6fa9db", "#3a7fbe", "#17548c")
+"""Of 1 … 8 bits: warm below 4 bits, cool from there on."""
 BARS: Final = "▁▂▃▄▅▆▇█"
 """Of 1 … 8 bits."""
 _INDEX: Final = re.compile(r"\.(\d+)\.")
@@ -64,7 +64,7 @@ def bits_svg(layers: Sequence[PlannedLayer]) -> str:
     found = kinds(layers)
     blocks = 1 + max((index for kind in found for index in kind.layers), default=0)
     cell = min(24.0, max(9.0, 720 / max(blocks, 1)))
-    left = 24 + 7.2 * max((len(_shown(kind.name)) for kind in found), default=0)
+    left = 34 + 7.2 * max((len(_shown(kind.name)) for kind in found), default=0)
     width = left + cell * max(blocks, 4) + 190
     height = 92 + 26 * len(found) + 44
     return svg.picture(width, height, "Bits of every layer", _elements(found, blocks, cell, left, height))

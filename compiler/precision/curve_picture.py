@@ -112,17 +112,16 @@ def _elements(curve: Curve, axes: Axes) -> Iterator[str]:
     yield svg.path([place(point) for point in curve.points], stroke=_CURVE)
     for point in curve.points:
         yield svg.dot(*place(point), 2.5, fill=_CURVE, hint=_hint("best choice", curve, point))
-    for name, point in curve.others:
+    # Neighbours are often close: their names go above and below in turn.
+    for index, (name, point) in enumerate(sorted(curve.others, key=lambda each: each[1].bytes)):
         across, height = place(point)
         yield svg.dot(across, height, 4, fill=_OTHER, hint=_hint(name, curve, point))
-        yield svg.text(across + 8, height - 6, name, fill=svg.FAINT, size=11)
+        yield svg.text(across + 8, height + (14 if index % 2 else -7), name, fill=svg.FAINT, size=11)
     across, height = place(curve.chosen)
-    if curve.measured is not None:
-        yield svg.line(across, height, across, y(curve.measured), stroke=_CHOSEN, width=1.5)
-        yield svg.dot(
-            across, y(curve.measured), 5, fill="#ffffff", stroke=_CHOSEN, hint=f"measured {curve.measured:.4f}"
-        )
     yield svg.dot(across, height, 6.5, fill=_CHOSEN, hint=_hint("chosen", curve, curve.chosen))
+    if curve.measured is not None:
+        hint = f"measured: KL {curve.measured:.4g}"
+        yield svg.dot(across, y(curve.measured), 4, fill="#ffffff", stroke=_CHOSEN, hint=hint)
     yield from _legend(curve)
 
 
