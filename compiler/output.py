@@ -17,6 +17,20 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def must_be_free(out: Path, *, overwrite: bool, marker: str, maker: str) -> None:
+    """Raises ElastixError unless `new_folder` could make `out`: work that takes long asks before it begins."""
+    if out.exists() and not overwrite:
+        raise ElastixError(
+            f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite"
+        )
+    if out.exists() and not (out / marker).is_file():
+        raise ElastixError(f"{out} was not made by `{maker}`", wanted=f"a folder with {marker}", do="give another -o")
+    if not out.resolve().parent.is_dir():
+        raise ElastixError(
+            f"there is no folder {out.resolve().parent}", wanted="the parent of the output folder", do="create it first"
+        )
+
+
 @contextmanager
 def new_folder(
     out: Path, *, overwrite: bool = False, marker: str = FILE_NAME, maker: str = "elastix compile"
@@ -28,16 +42,7 @@ def new_folder(
     Raises ElastixError when `out` exists (else), its parent does not, or the disk fills up. A polite kill
     (SIGTERM) counts as an interrupt.
     """
-    if out.exists() and not overwrite:
-        raise ElastixError(
-            f"{out} exists", wanted="a folder that is not there yet", do="give another -o, or --overwrite"
-        )
-    if out.exists() and not (out / marker).is_file():
-        raise ElastixError(f"{out} was not made by `{maker}`", wanted=f"a folder with {marker}", do="give another -o")
-    if not out.resolve().parent.is_dir():
-        raise ElastixError(
-            f"there is no folder {out.resolve().parent}", wanted="the parent of the output folder", do="create it first"
-        )
+    must_be_free(out, overwrite=overwrite, marker=marker, maker=maker)
     staging: Path | None = None
     previous = signal.signal(signal.SIGTERM, _stop)
     try:

@@ -21,6 +21,12 @@ def _run(argv: list[str]) -> int:
     return module.command(argv)
 
 
+def _quantize(argv: list[str]) -> int:
+    from elastix.tools import quantize as module
+
+    return module.command(argv)
+
+
 def _eval(argv: list[str]) -> int:
     from elastix.tools import eval as module
 
@@ -40,6 +46,7 @@ def _show(argv: list[str]) -> int:
 
 
 COMMANDS: dict[str, tuple[Command, str]] = {
+    "quantize": (_quantize, "a model to a plan: the bits of every layer, chosen on a text, and weights rounded for it"),
     "compile": (_compile, "a PyTorch or ONNX model into a processor, its weights, its program and its host code"),
     "run": (_run, "a compiled model, on the emulator or on its RTL"),
     "eval": (_eval, "how well a model predicts a text: compiled, rounded or in fp32"),

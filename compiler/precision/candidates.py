@@ -1,6 +1,6 @@
 """What each format would cost each layer: the error at its output, on a sample of its rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,6 @@ from elastix.compiler.importer.block_codes import BlockCodes, NoCodes, block_cod
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.keep import fits, keep_codes
 from elastix.compiler.numbers.pack import QuantizedRows
-from elastix.compiler.numbers.quantize import dequantize
 from elastix.compiler.precision.rounding import InputMoments, error_of, round_rows
 from elastix.compiler.precision.sites import Site
 
@@ -94,17 +93,7 @@ def relative_errors(
     formats: Sequence[Format],
     *,
     threads: int,
-    progress: Callable[[float], None],
 ) -> list[float]:
     """For each format the share of the output's energy that is lost, on a sample of the rows."""
     part = sampled(weights)
-    found: list[float] = []
-    for form in formats:
-        found.append(round_layer(part, moments, form, sweeps=0, threads=threads)[1])
-        progress(len(part.values))
-    return found
-
-
-def values_of(rows: QuantizedRows) -> F32:
-    """The weights that rounded rows stand for."""
-    return dequantize(rows)
+    return [round_layer(part, moments, form, sweeps=0, threads=threads)[1] for form in formats]
