@@ -1,0 +1,213 @@
+"""`elastix eval` on stories260K: the figures are what a loop over the compiled step finds, and every path agrees."""
+
+import shutil
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import data_path
+from models.compiled_models import Command, compiled
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from elastix.compiler.evaluate import logits, quantized
+from elastix.compiler.evaluate_bytes import stream_of_manifest, stream_of_sites
+from elastix.compiler.evaluate_compiled import CompiledLogits
+from elastix.compiler.evaluate_streamed import Rounding, formats_of, streamed_logits
+from elastix.compiler.evaluate_text import TextOptions, codec_of, windows_of
+from elastix.compiler.manifest import load_manifest
+from elastix.compiler.numbers.pack import QuantizedRows
+from elastix.compiler.numbers.plan import default_format, load_plan, uniform
+from elastix.compiler.numbers.quantize import quantize
+from elastix.compiler.precision.plan_folder import PlanContent, PlannedLayer, write_plan
+from elastix.compiler.precision.streamed_model import StreamedModel
+from elastix.compiler.program_runner import Program
+from elastix.compiler.rounded_caches import rounded_caches
+from elastix.tools.session import Session
+
+A, KV = 11, 8
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    return data_path("stories260K")
+
+
+@pytest.fixture(scope="module")
+def text() -> Path:
+    return data_path("text", "tinystories_val.txt")
+
+
+@pytest.fixture(scope="module")
+def four_bits(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """stories260K compiled at 4 bits."""
+    return compiled(model, tmp_path_factory.mktemp("eval") / "four", "--bits", 4)
+
+
+def test_a_compiled_models_nll_is_that_of_a_loop_over_its_step(stories: Path, text: Path, elastix: Command) -> None:
+    figures = elastix("eval", stories, "--text", text, "--tokens", 2000, "--context", 256)
+    program = Program.load(stories)
+    ids = AutoTokenizer.from_pretrained(stories / "tokenizer")(text.read_text()[:40_000], add_special_tokens=False)
+    ids = ids.input_ids[:2000]
+    total, scored = 0.0, 0
+    for start in range(0, 2000, 256):
+        window = ids[start : start + 256]
+        program.reset()
+        for position, (token, following) in enumerate(pairwise(window)):
+            row = next(iter(program(ids=np.array([[token]]), positions=np.array([position])).values()))
+            row = row.ravel().astype(np.float64)
+            total += np.log(np.exp(row - row.max()).sum()) + row.max() - row[following]
+            scored += 1
+    assert (figures["tokens"], figures["scored"], figures["windows"]) == (2000, scored, 8)
+    assert figures["nll"] == pytest.approx(total / scored, rel=1e-12)
+    assert figures["ppl"] == pytest.approx(np.exp(total / scored), rel=1e-12)
+    assert 0.0001 < figures["kl"] < 0.005 and 0.95 < figures["top1"] < 1
+    assert figures["reference"] == str(data_path("stories260K").resolve())
+    assert figures["kinds"]["kl"] == "measured" and figures["kinds"]["bytes_per_token"] == "counted"
+
+
+def test_fp32_is_its_own_reference(model: Path, text: Path, elastix: Command) -> None:
+    """Run twice it is the same in every bit; run once it says so."""
+    twice = elastix("eval", model, "--text", text, "--tokens", 600, "--reference", model)
+    assert (twice["kl"], twice["top1"], twice["nll"]) == (0, 1, twice["reference_nll"])
+    assert twice["kinds"]["kl"] == "measured"
+    once = elastix("eval", model, "--text", text, "--tokens", 600)
+    assert (once["kl"], once["top1"], once["nll"]) == (0, 1, twice["nll"])
+    assert once["kinds"]["kl"] == "by definition"
+    assert once["bits_per_weight"] is None and once["kinds"]["bits_per_weight"] == "none"
+
+
+def test_rounding_in_torch_has_the_figures_of_the_compiled_model(
+    model: Path, four_bits: Path, text: Path, elastix: Command
+) -> None:
+    """A few percent apart; what is counted is the same, and all that a look-up reads is one row block."""
+    words = ("--text", text, "--tokens", 2000, "--lines", "--bos", "--context", 257)
+    emulated, batched = elastix("eval", four_bits, *words), elastix("eval", model, "--bits", 4, *words)
+    assert batched["kl"] == pytest.approx(emulated["kl"], rel=0.03) and emulated["kl"] > 0.05
+    assert batched["nll"] == pytest.approx(emulated["nll"], abs=0.003)
+    assert batched["top1"] == pytest.approx(emulated["top1"], abs=0.01)
+    assert batched["reference_nll"] == emulated["reference_nll"]
+    assert (emulated["scored"], batched["scored"]) == (2000, 2000)
+    for name in ("bits_per_weight", "bytes_per_token", "embedding_bytes_per_token", "weights"):
+        assert batched[name] == emulated[name], name
+    form = default_format(4)
+    assert emulated["embedding_bytes_per_token"] == 32 * (form.scale_format.header_words(2) + 4 * 2)
+    assert emulated["weights"] == 259_328  # all 260,032 parameters but the 11 norms of 64: the head is the embedding
+
+
+def test_what_is_counted_is_what_compiling_reports(model: Path, tiny: Path, tiny_model: Path, four_bits: Path) -> None:
+    """The tiny model's embedding is a table of its own, which is looked up in and not streamed."""
+    for folder, files, bits in ((tiny, tiny_model, 5), (four_bits, model, 4)):
+        stream = stream_of_manifest(load_manifest(folder))
+        streamed = StreamedModel(files)
+        assert stream == stream_of_sites(streamed.sites, formats_of(streamed, uniform(bits)), beat=256)
+    stream = stream_of_manifest(load_manifest(tiny))
+    layers = [layer for layer in load_manifest(tiny).layers if layer.weight != "model.embed_tokens.weight"]
+    assert len(layers) == 15 and stream.weights == sum(layer.rows * layer.columns for layer in layers)
+    assert {layer.weight: layer.look_ups for layer in load_manifest(tiny).layers if not layer.tokens} == {
+        "model.embed_tokens.weight": 1
+    }
+
+
+def test_the_logits_are_the_oracles_in_every_bit(stories: Path, text: Path) -> None:
+    pieces = windows_of(text, codec_of(stories / "tokenizer"), TextOptions(tokens=14, context=9))
+    found: list[torch.Tensor] = []
+    with ExitStack() as stack:
+        for engine in ("emulator", "oracle"):
+            session = Session(stories, engine, None, stack)
+            session.use(session.chosen)
+            answers = CompiledLogits(session.step, session.program.reset, pieces)
+            found.append(torch.cat([answers.rows(0, 0, 4), answers.rows(0, 4, 9), answers.rows(1, 0, 5)]))
+    assert found[0].shape == (14, 512)
+    np.testing.assert_array_equal(found[0].numpy().view(np.uint32), found[1].numpy().view(np.uint32))
+
+
+@pytest.mark.parametrize("rounding", [None, Rounding(uniform(4), A, KV, KV), Rounding(key_bits=4, value_bits=8)])
+def test_a_block_at_a_time_is_the_whole_model(model: Path, text: Path, rounding: Rounding | None) -> None:
+    pieces = windows_of(text, codec_of(model), TextOptions(tokens=150, context=64))
+    load: Any = AutoModelForCausalLM.from_pretrained
+    whole = load(str(model), dtype=torch.float32)
+    with streamed_logits(StreamedModel(model), pieces, rounding) as streamed:
+        found = [streamed.rows(window, 0, len(piece)) for window, piece in enumerate(pieces)]
+    rounding = rounding or Rounding()
+    plan = rounding.plan
+    with (
+        quantized(whole, plan.format_of if plan else lambda _name: None, A),
+        rounded_caches(whole, rounding.key_bits, rounding.value_bits),
+    ):
+        expected = logits(whole, pieces)
+    # A float sum that rounds to the other side of a step of C3 or C12 moves a number by one step.
+    atol = 1e-4 if rounding == Rounding() else 0.3
+    for piece, one, other in zip(pieces, found, expected, strict=True):
+        assert one.shape == (len(piece), 512)
+        np.testing.assert_allclose(one, other, atol=atol)
+        assert float((one - other).abs().mean()) < atol / 20
+
+
+def worse(rows: QuantizedRows) -> QuantizedRows:
+    """Every eighth code is another."""
+    codes = rows.codes.copy()
+    codes[:, ::8] ^= 1
+    return QuantizedRows(rows.format, codes, rows.scales, rows.rowscale, rows.zeros)
+
+
+def test_a_plan_folders_weights_are_evaluated(model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:
+    """Codes that only the plan knows: worse than its formats give, alike in torch and compiled."""
+    store, form = StreamedModel(model).store, default_format(6)
+    names = [site.name for site in StreamedModel(model).sites]
+    layers = tuple(
+        PlannedLayer(name, form, *store.shape(name), 0, 0.0, 0.0, activation_bits=10 if "q_proj" in name else None)
+        for name in names
+    )
+    write_plan(tmp_path / "plan", PlanContent(layers), lambda name: worse(quantize(store.read(name), form).rows), store)
+    words = ("--text", text, "--tokens", 500)
+    planned = elastix("eval", model, "--precision", tmp_path / "plan", *words)
+    plain = elastix("eval", model, "--bits", 6, *words)
+    assert planned["kl"] > 1.3 * plain["kl"]
+    assert planned["bytes_per_token"] == plain["bytes_per_token"]
+    out = compiled(model, tmp_path / "out", "--precision", tmp_path / "plan")
+    assert elastix("eval", out, *words)["kl"] == pytest.approx(planned["kl"], rel=0.05)
+
+
+def test_activation_bits_of_a_plan_are_obeyed(model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:
+    (tmp_path / "plan.yaml").write_text("default: {bits: 8, activation_bits: 8}\n")
+    assert load_plan(tmp_path / "plan.yaml").line_of("any").activation_bits == 8
+    words = ("eval", model, "--text", text, "--tokens", 300)
+    fewer, uniform_8 = elastix(*words, "--precision", tmp_path / "plan.yaml"), elastix(*words, "--bits", 8)
+    assert fewer["kl"] > 2 * uniform_8["kl"]
+    assert fewer == pytest.approx(
+        elastix(*words, "--bits", 8, "--activation-bits", 8) | {k: fewer[k] for k in ("seconds", "peak_memory_bytes")}
+    )
+
+
+def test_a_folder_that_was_moved(stories: Path, model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:
+    """Its model is found where it was, or named; without one there is no KL."""
+    moved = shutil.copytree(stories, tmp_path / "moved")
+    words = ("eval", moved, "--text", text, "--tokens", 100)
+    assert elastix(*words)["reference"] == str(model.resolve())
+    manifest = moved / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(str(model.resolve()), str(tmp_path / "gone")))
+    named = elastix(*words, "--reference", model)
+    assert named["reference"] == str(model) and named["kl"] > 0
+    alone = elastix(*words, "--no-reference")
+    assert alone["nll"] == named["nll"]
+    assert [alone[name] for name in ("reference", "kl", "top1", "reference_nll", "reference_ppl")] == [None] * 5
+    assert alone["kinds"]["kl"] == "none"
+
+
+def test_windows_of_a_text_are_those_of_transformers(model: Path, text: Path) -> None:
+    tokenizer, content = AutoTokenizer.from_pretrained(str(model)), text.read_text(encoding="utf-8")
+    whole = tokenizer(content[:20_000], add_special_tokens=False).input_ids
+    options = TextOptions(tokens=500, offset=70, context=100)
+    assert windows_of(text, codec_of(model), options) == [whole[i : i + 100] for i in range(70, 570, 100)]
+    lines = [
+        token
+        for line in content[:20_000].splitlines()
+        if line.strip()
+        for token in tokenizer(line.strip(), add_special_tokens=False).input_ids
+    ]
+    options = TextOptions(tokens=500, context=101, lines=True, bos=True)
+    assert windows_of(text, codec_of(model), options) == [[1, *lines[i : i + 100]] for i in range(0, 500, 100)]
