@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Final
 
 from elastix.compiler.precision import svg
@@ -13,6 +13,7 @@ WIDTH: Final = 760
 HEIGHT: Final = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 36, 58, 64
 _CURVE, _CHOSEN, _OTHER = "#2f6fb5", "#d9480f", "#7a8794"
+_NAME_WIDTH: Final = 60
 _FLOOR: Final = 1e-6
 """KL below which a logarithm says nothing."""
 
@@ -112,11 +113,13 @@ def _elements(curve: Curve, axes: Axes) -> Iterator[str]:
     yield svg.path([place(point) for point in curve.points], stroke=_CURVE)
     for point in curve.points:
         yield svg.dot(*place(point), 2.5, fill=_CURVE, hint=_hint("best choice", curve, point))
-    # Neighbours are often close: their names go above and below in turn.
-    for index, (name, point) in enumerate(sorted(curve.others, key=lambda each: each[1].bytes)):
+    others = sorted(curve.others, key=lambda each: each[1].bytes)
+    for (name, point), following in zip_longest(others, others[1:]):
         across, height = place(point)
+        close = following is not None and place(following[1])[0] - across < _NAME_WIDTH
+        side, anchor = (-6, "end") if close else (8, "start")
         yield svg.dot(across, height, 4, fill=_OTHER, hint=_hint(name, curve, point))
-        yield svg.text(across + 8, height + (14 if index % 2 else -7), name, fill=svg.FAINT, size=11)
+        yield svg.text(across + side, height - 7, name, anchor=anchor, fill=svg.FAINT, size=11)
     across, height = place(curve.chosen)
     yield svg.dot(across, height, 6.5, fill=_CHOSEN, hint=_hint("chosen", curve, curve.chosen))
     if curve.measured is not None:
