@@ -152,7 +152,8 @@ def source_of(store: Weights, name: str, form: Format, planned: PlanWeights | No
         why = unplanned or why
         w = store.read(name)
         return Source(lambda here: quantize_rows(w[here], form, name=name), w.shape, f"rounded: {why}")
-    return Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, f"kept from {found.kind}")
+    kept = f"kept from {found.kind}" + (f": {unplanned}" if unplanned else "")
+    return Source(lambda here: keep_codes(found.rows(here), form, name=name), found.shape, kept)
 
 
 def _planned(store: Weights, name: str, rows: QuantizedRows, planned: PlanWeights) -> Source:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from elastix.compiler.image import ImageLayout
+from elastix.compiler.image import PLANNED, ImageLayout
 from elastix.compiler.manifest import Layer, Manifest
+from elastix.compiler.precision.plan_weights import NOT_AS_PLANNED
 
 Reasons = Mapping[tuple[str, str, str], int]
 """How many ops of this name run on this side, for this reason."""
@@ -17,7 +18,9 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
 
     bits_per_weight counts every byte of the weight stream (headers, padding, CRC). bytes_per_token: what the processor
     reads of it for one token. predicted_cycles: a token's weight beats, one a cycle and channel; launches cost more.
-    codes_kept: layers whose codes are the file's, only the scales fitted anew; report.json says it layer by layer.
+    codes_kept: layers whose codes are the file's, only the scales fitted anew; codes_planned: those that a plan folder
+    has rounded; not_as_planned: names of weights that it has in another format, so that they were rounded anew, without
+    its care. report.json says it layer by layer.
     reasons: the table of what runs where, and why; left out of the report without them.
     """
     geometries = {place.name: place.geometry for place in layout.layers}
@@ -31,7 +34,9 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
         "predicted_cycles": sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed),
         "image_bytes": layout.bytes,
         "codes_kept": sum(layer.codes.startswith("kept") for layer in manifest.layers),
+        "codes_planned": sum(layer.codes == PLANNED for layer in manifest.layers),
     }
+    anew = [layer.weight for layer in manifest.layers if NOT_AS_PLANNED in layer.codes]
     rows = [_row(layer, geometries[layer.weight].stream_bytes) for layer in manifest.layers]
     columns = ("layer", "runs on", "shape", "format", "stream bytes", "relative squared error", "codes")
     head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -44,6 +49,7 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
     if reasons:
         text += "\n".join(["", "## What runs where, and why", "", *reason_table(reasons), ""])
     (folder / "report.md").write_text(text, encoding="utf-8")
+    figures["not_as_planned"] = list(dict.fromkeys(anew))
     (folder / "report.json").write_text(json.dumps({**figures, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
     return figures
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from elastix.compiler.stages import Stages, peak_memory_bytes
 
+SHOWN = 5
+"""Layers named on standard output; all stand in the report."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's options; defaults are those of `CompileOptions`."""
@@ -16,7 +19,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the folder to make")
     precision = result.add_mutually_exclusive_group()
     precision.add_argument("--bits", type=int, metavar="N", help="bits of every weight, 1 to 8 (default 8)")
-    precision.add_argument("--precision", type=Path, metavar="PLAN", help="a plan file (YAML): precision of each layer")
+    precision.add_argument(
+        "--precision",
+        type=Path,
+        metavar="PLAN",
+        help="precision of each layer: a plan file (YAML), or a folder made by elastix quantize",
+    )
     result.add_argument(
         "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
     )
@@ -88,4 +96,7 @@ def command(argv: list[str]) -> int:
         f"{summary['bits_per_weight']:.3f} bits a weight, "
         f"{summary['bytes_per_token'] / 1e6:.1f} MB read a token, peak memory {peak_memory_bytes() / 1e9:.2f} GB"
     )
+    if anew := summary["not_as_planned"]:
+        names = ", ".join(anew[:SHOWN]) + (f" and {len(anew) - SHOWN} others" if len(anew) > SHOWN else "")
+        print(f"{len(anew)} layers not in the format that {arguments.precision} has them in, rounded anew: {names}")
     return 0

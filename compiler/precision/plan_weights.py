@@ -26,6 +26,8 @@ from elastix.compiler.numbers.quantize import Quantized, dequantize
 
 F32 = NDArray[np.float32]
 VERSION: Final = "1"
+NOT_AS_PLANNED: Final = "the plan's weights"
+"""How the reason begins why a layer's codes are not those of its plan folder."""
 _SAME: Final = 1e-3
 """How far a layer's error may be from the one noted: fp32 weights that were computed elsewhere differ by less."""
 _DTYPES: Final = {"U8": np.uint8, "U16": np.uint16, "F64": np.float64}
@@ -143,9 +145,9 @@ class PlanWeights:
     def rows(self, name: str, form: Format) -> QuantizedRows | NoCodes:
         """A layer's integers; or why there are none in this format, as the end of a sentence."""
         if name not in self.formats:
-            return NoCodes("the plan's weights do not have it")
+            return NoCodes(f"{NOT_AS_PLANNED} do not have it")
         if self.formats[name] != form:
-            return NoCodes(f"the plan's weights have it in {self.formats[name]}")
+            return NoCodes(f"{NOT_AS_PLANNED} have it in {self.formats[name]}")
         zeros = self._read(name, "zeros") if form.zero == "asymmetric" else None
         codes, scales, rowscale = (self._read(name, part) for part in ("codes", "scales", "rowscale"))
         return QuantizedRows(form, codes, scales, rowscale, zeros)
