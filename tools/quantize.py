@@ -43,11 +43,13 @@ def parser() -> argparse.ArgumentParser:
     target.add_argument("--target-kl", type=float, metavar="KL", help="KL to fp32 at most, in nats a token")
     target.add_argument("--target-tokens-per-second", type=float, metavar="X", help="on --board, memory permitting")
     result.add_argument("--board", metavar="NAME", help="the board of --target-tokens-per-second")
-    result.add_argument("--tokens", type=int, default=16384, metavar="N", help="tokens that calibrate (16384)")
+    result.add_argument("--tokens", type=int, default=24576, metavar="N", help="tokens that calibrate (24576)")
     result.add_argument(
         "--held-out", type=int, default=1024, metavar="N", help="tokens behind them that measure (1024)"
     )
     result.add_argument("--window", type=int, default=512, metavar="T", help="tokens the model sees at once (512)")
+    result.add_argument("--lines", action="store_true", help="encode every line that is not empty by itself")
+    result.add_argument("--bos", action="store_true", help="begin each window with the model's first token")
     result.add_argument(
         "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
     )
@@ -94,7 +96,14 @@ def _quantize(arguments: argparse.Namespace, stages: Stages) -> tuple[Mapping[st
         window = arguments.window
         calibrating, measuring = arguments.tokens // window, arguments.held_out // window
         text = read_text(arguments.calibration)
-        windows = token_windows(arguments.model, text, window=window, count=calibrating + measuring)
+        windows = token_windows(
+            arguments.model,
+            text,
+            window=window,
+            count=calibrating + measuring,
+            lines=arguments.lines,
+            bos=arguments.bos,
+        )
         model = StreamedModel(arguments.model, rotate=arguments.rotate)
     partial = arguments.output.with_name(arguments.output.name + ".partial")
     quantizer = Quantizer(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format, Geometry
-from elastix.compiler.precision.allocate import Allocation, Choice, allocate
+from elastix.compiler.precision.allocate import Allocation, Choice, TargetMissed, allocate
 from elastix.compiler.precision.calibrate import calibrate, work
 from elastix.compiler.precision.calibration import Calibration
 from elastix.compiler.precision.candidates import FORMATS, REFERENCE, SWEEPS, Weights, relative_errors, round_layer
@@ -144,11 +144,17 @@ class Quantizer:
         return found
 
     def quantize(self, target: Target) -> Quantized:
-        """Stage 4, until the target is met. Raises TargetMissed, naming the nearest, where none can."""
+        """Stage 4, until the target is met. Raises ElastixError, naming the nearest, where none can."""
         choices = self.choices()
         if target.kl is None:
             limit = target.bytes if target.bits is None else int(target.bits * self.weights / 8)
-            return self.rounded(allocate(choices, at_most_bytes=limit), choices)
+            try:
+                return self.rounded(allocate(choices, at_most_bytes=limit), choices)
+            except TargetMissed as missed:
+                raise ElastixError(
+                    f"no choice of formats has {8 * missed.limit / self.weights:.3f} bits a weight or less",
+                    wanted=f"at least {8 * missed.nearest / self.weights:.3f}, the nearest that can be met",
+                ) from missed
         return self._within(target.kl, choices)
 
     def uniform(self, form: Format) -> Quantized:

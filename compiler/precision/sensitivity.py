@@ -31,14 +31,15 @@ def through(part: Part, states: list[Tensor]) -> list[Tensor]:
     size = max(TOGETHER // (states[0].shape[0] * states[0].shape[1]), 1) if states else 1
     for start in range(0, len(states), size):
         batch = states[start : start + size]
-        found += part(torch.cat(batch)).split(batch[0].shape[0])
+        found += part(torch.cat(batch)).chunk(len(batch))
     return found
 
 
 def divergence(reference: Tensor, logits: Tensor) -> float:
     """Mean KL(p ‖ q) in nats over all positions; reference: log p, logits: of q, both [..., V]."""
     q = torch.log_softmax(logits.float(), -1)
-    return float((reference.exp() * (reference - q)).sum(-1).double().mean())
+    # Of nearly equal distributions rounding can leave less than the 0 that it is at least.
+    return max(float((reference.exp() * (reference - q)).sum(-1).double().mean()), 0.0)
 
 
 @torch.no_grad()
