@@ -1,10 +1,7 @@
-"""How much quantizing costs: NLL, KL and agreement of a Hugging Face causal LM against itself in fp32, on text.
+"""What quantizing costs a language model that is in this process as a torch module: NLL, KL and agreement on text.
 
-Batched over tokens, hence fast: the weights are the exact values of the packed codes (C11), the activations of every
-linear layer are rounded by C3, the sums are floating point where the engines' are exact integers. It cannot be bit for
-bit: a sum that is off by an ulp can round an activation to the other neighbour, and deep models amplify that. Its
-figures agree with the compiled step on the emulator to a few percent (compiler/numbers/README.md); a test holds it to
-that.
+The same rounding as evaluate_streamed.py's, which `elastix eval` uses for models in files, and as exact: batched over
+tokens, with sums in floating point. For modules that were never files, and to hold the other one to.
 """
 
 from collections.abc import Callable, Generator

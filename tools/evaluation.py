@@ -78,6 +78,10 @@ def _compiled(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -
 def _files(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -> Evaluation:
     """Of a model's own files, in fp32 or rounded."""
     path: Path = arguments.model
+    for each in (path, arguments.reference):
+        if each is not None and each.is_file() and each.suffix != ".gguf":
+            wanted = "a folder of `elastix compile`, a Hugging Face folder or a .gguf file"
+            raise ElastixError(f"{each} is no language model", wanted=wanted)
     rounding, options = _rounding(arguments)
     with stages.stage("open"):
         model = StreamedModel(path, rotate=options.rotate)

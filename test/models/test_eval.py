@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from elastix.compiler.precision.plan_folder import PlanContent, PlannedLayer, wr
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.program_runner import Program
 from elastix.compiler.rounded_caches import rounded_caches
+from elastix.tools.cli import main
 from elastix.tools.session import Session
 
 A, KV = 11, 8
@@ -211,3 +213,66 @@ def test_windows_of_a_text_are_those_of_transformers(model: Path, text: Path) ->
     ]
     options = TextOptions(tokens=500, context=101, lines=True, bos=True)
     assert windows_of(text, codec_of(model), options) == [[1, *lines[i : i + 100]] for i in range(0, 500, 100)]
+
+
+def test_a_folder_that_is_no_language_model(tmp_path: Path, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    said = refused(capsys, tmp_path / "net.onnx", "--text", text)
+    wanted = "a folder of `elastix compile`, a Hugging Face folder or a .gguf file"
+    assert said == f"{tmp_path}/net.onnx is no language model; wanted: {wanted}"
+    assert refused(capsys, tmp_path / "gone", "--text", text).startswith(f"no model at {tmp_path}/gone; wanted: ")
+
+
+def refused(said: pytest.CaptureFixture[str], *words: object) -> str:
+    """The one line that `elastix eval` says before it exits with 1."""
+    said.readouterr()
+    assert main(["eval", *map(str, words), "--json"]) == 1
+    lines = said.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), lines
+    return lines[0].removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--context", 513), "--context 513; wanted: at most 512, which {} takes"),
+        (("--tokens", 1), "--tokens 1; wanted: at least 2"),
+        (("--tokens", 20_000_000), "tinystories_val.txt has "),
+        (("--bits", 9), "weights of 9 bits; wanted: 1 to 8 bits"),
+        (("--bits", 4, "--kv-bits", 5), "keys of 5 bits; wanted: 4 or 8 bits, or 32 for fp32"),
+        (("--engine", "rtl"), "--engine for {}, which is not compiled; leave it out"),
+        (("--rotate", "all"), "--rotate without --bits or --precision: nothing is rounded; leave it out"),
+    ],
+)
+def test_options_that_will_not_do(
+    model: Path, text: Path, capsys: pytest.CaptureFixture[str], words: tuple[object, ...], message: str
+) -> None:
+    assert message.format(model) in refused(capsys, model, "--text", text, *words)
+
+
+def test_what_will_not_do_for_a_compiled_model(
+    tiny: Path, tiny_model: Path, stories: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, tiny, "--text", text) == (
+        f"no tokenizer.json in {tiny}/tokenizer; wanted: a language model with its tokenizer"
+    )
+    short = ("--text", text, "--tokens", 50)
+    assert refused(capsys, stories, *short, "--bits", 4) == (
+        f"--bits for {stories}, which is compiled already; leave it out"
+    )
+    assert refused(capsys, stories, *short, "--context", 600) == (
+        f"--context 600; wanted: at most 512, which {stories} takes"
+    )
+    assert refused(capsys, stories, *short, "--reference", tiny_model) == (
+        "a reference with a vocabulary of 99 tokens; wanted: 512, as the model has; "
+        "give the model that it was made from"
+    )
+    moved = shutil.copytree(stories, tmp_path / "moved")
+    manifest = load_manifest(stories)
+    for source, said in (
+        ("/gone/model", f"{moved} was compiled from /gone/model, which is not there; wanted: that model"),
+        ("", f"{moved} was compiled from a model in memory; wanted: a model's files"),
+    ):
+        changed = replace(manifest, model={**manifest.model, "source": source})
+        (moved / "manifest.json").write_text(changed.to_json())
+        assert refused(capsys, moved, *short) == f"{said}; give --reference MODEL, or --no-reference"
