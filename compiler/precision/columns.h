@@ -2,7 +2,7 @@
 // error as far as their inputs go together. Frantar et al., GPTQ, 2022, algorithm 1, with groups fixed beforehand.
 #pragma once
 
-#include "group_grids.h"
+#include "group_fit.h"
 
 namespace elastix::precision {
 namespace {

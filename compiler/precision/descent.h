@@ -3,7 +3,7 @@
 // and Suggala 2024).
 #pragma once
 
-#include "group_grids.h"
+#include "group_fit.h"
 
 namespace elastix::precision {
 namespace {

@@ -1,142 +1,109 @@
-// The grid of each group before its columns are rounded: step and zero point of least error, weighted by the moments'
-// diagonal; then the row scale; then s and z as the format writes them.
+// The grid of each group before its columns are rounded: step and zero point of least error; then the row scale; then s
+// and z as the format writes them.
 #pragma once
 
-#include "panel.h"
+#include "group_fit.h"
 
 namespace elastix::precision {
 namespace {
 
 constexpr int kRefits = 2;
-// Steps that are nothing beside the row's largest weight, which lies in [1, 4), get s = 0.
-constexpr float kLeastStep = 0x1p-60f;
 
-struct Columns {
-    const V* weights;
-    const float* diagonal;  // first weight of the error; the next is `stride` floats on
-    size_t stride;
-    int count;
-
-    float weight(int k) const { return diagonal[k * stride]; }
+// The part of a group's range that the codes cover if nothing is clipped, in units of a code's step, and its middle.
+struct Range {
+    V widest, middle;
 };
 
-inline Columns columns_of(const Panel& panel, int group) {
-    const int start = panel.start(group);
-    const size_t stride = panel.columns + 1;
-    return {panel.weights + start, panel.moments.matrix + start * stride, stride, panel.stop(group) - start};
-}
-
-inline V code(V weight, V inverse, V zero, float top) { return nearest(clamp(weight * inverse + zero, V{}, all(top))); }
-
-// The nearest zero point that the format has.
-inline V allowed_zero(const Format& format, V zero) {
-    const float step = format.zero_step, largest = static_cast<float>(1 << format.bits) - step;
-    return nearest(clamp(zero, V{}, all(largest)) * (1 / step)) * step;
-}
-
-// Σ h·(w − ŵ)² of a group.
-inline V grid_error(const Columns& columns, V step, V zero, float top) {
-    const V inverse = divide(all(1), step);
-    V error{};
-    for (int k = 0; k < columns.count; ++k) {
-        const V w = columns.weights[k];
-        const V e = w - step * (code(w, inverse, zero, top) - zero);
-        error += columns.weight(k) * (e * e);
-    }
-    return error;
-}
-
-// Weighted least squares of w ≈ step·(q − zero) over step, and over zero where it is free, the codes being those of the
-// step and zero given.
-inline void refit(const Format& format, const Columns& columns, V& step, V& zero) {
-    const V inverse = divide(all(1), step);
-    const float top = format.top();
-    V q1{}, w1{}, qq{}, qw{};
-    float h1 = 0;
-    const bool free = format.zero_step > 0;
-    const V origin = free ? V{} : zero;
-    for (int k = 0; k < columns.count; ++k) {
-        const V w = columns.weights[k], q = code(w, inverse, zero, top) - origin;
-        const float h = columns.weight(k);
-        const V hq = h * q;
-        qq += hq * q, qw += hq * w;
-        if (free) h1 += h, q1 += hq, w1 += h * w;
-    }
-    if (!free) {
-        const V fitted = divide(qw, qq);
-        step = fitted > kLeastStep ? fitted : step;
-        return;
-    }
-    // A group whose codes are all alike has no slope to fit.
-    const V spread = h1 * qq - q1 * q1;
-    const V fitted = divide(h1 * qw - q1 * w1, spread > h1 * qq * 1e-5f ? spread : V{});
-    step = fitted > kLeastStep ? fitted : step;
-    zero = allowed_zero(format, (q1 - w1 / step) / h1);
-}
-
-// Step and zero point of a group in floating point: the best of a few clippings of its range, each refitted.
-inline void find_step(Panel& panel, int group) {
-    const Format& format = panel.format;
-    const Columns columns = columns_of(panel, group);
-    const float top = format.top();
+inline Range range_of(const Format& format, const Columns& columns) {
     V low{}, high{};
     for (int k = 0; k < columns.count; ++k) {
         const V w = columns.weights[k];
         low = w < low ? w : low, high = w > high ? w : high;
     }
-    const bool free = format.zero_step > 0;
-    V widest = (high - low) / top;
-    if (!free) {
-        const float above = top - format.zero;
-        const V up = high / (above > 0.5f ? above : 0.5f), down = -low / format.zero;
-        widest = up > down ? up : down;
-    }
-    V best = all(3e38f), best_step{}, best_zero = all(format.zero);
-    for (int c = 0; c < format.clipping_count; ++c) {
-        V step = widest * format.clippings[c];
-        const auto something = step > kLeastStep;
-        step = something ? step : all(1);
-        V zero = all(format.zero);
-        if (free) zero = allowed_zero(format, 0.5f * top - 0.5f * (low + high) / step);
-        for (int i = 0; i < kRefits; ++i) refit(format, columns, step, zero);
-        const V error = grid_error(columns, step, zero, top);
-        const auto better = something && error < best;
-        best = better ? error : best, best_step = better ? step : best_step, best_zero = better ? zero : best_zero;
-    }
-    panel.scales[group] = best_step;
-    panel.zeros[group] = best_zero;
+    const float top = format.top(), above = top - format.zero > 0.5f ? top - format.zero : 0.5f;
+    if (format.zero_step > 0) return {(high - low) / top, 0.5f * (low + high)};
+    const V up = high / above, down = -low / format.zero;
+    return {up > down ? up : down, V{}};
 }
 
-// The least bf16 that lets every s fit. The stored one, a sixteenth of it in units of 2^exponent, has to be normal.
+// The zero point that puts the middle of a group's range on the middle of the codes; the common one where z is common.
+inline V centred_zero(const Format& format, const Range& range, V step) {
+    if (format.zero_step <= 0) return all(format.zero);
+    return allowed_zero(format, 0.5f * format.top() - divide(range.middle, step));
+}
+
+struct Best {
+    V error = all(3e38f), step{}, zero{};
+
+    void attempt(const Columns& columns, V new_step, V new_zero, float top) {
+        const V new_error = grid_error(columns, new_step, new_zero, top);
+        const auto better = new_error < error;
+        error = better ? new_error : error;
+        step = better ? new_step : step;
+        zero = better ? new_zero : zero;
+    }
+};
+
+// Step and zero point of a group in floating point: the best of a few clippings of its range, each refitted.
+inline void find_step(Panel& panel, int group) {
+    const Format& format = panel.format;
+    const Columns columns = columns_of(panel, group);
+    const Range range = range_of(format, columns);
+    Best best;
+    for (int c = 0; c < format.clipping_count; c += 2) {
+        V step = range.widest * format.clippings[c];
+        step = step > kLeastStep ? step : V{};
+        V zero = centred_zero(format, range, step);
+        for (int i = 0; i < kRefits; ++i) refit(format, columns, step, zero);
+        best.attempt(columns, step, zero, format.top());
+    }
+    panel.scales[group] = best.step;
+    panel.zeros[group] = best.zero;
+}
+
+// The least bf16 that lets every s fit, but for a hair: a rounding error must not cost a whole step of bf16. The stored
+// one, a sixteenth of it in units of 2^exponent, has to be normal.
 inline void find_row_scale(Panel& panel) {
     V largest{};
     for (int g = 0; g < panel.groups; ++g) largest = panel.scales[g] > largest ? panel.scales[g] : largest;
     for (int lane = 0; lane < kLanes; ++lane) {
         const int k = -122 - panel.exponent[lane];
-        const float least = power_of_two(k < -126 ? -126 : k), wanted = largest[lane] / panel.format.largest_scale;
+        const float least = power_of_two(k < -126 ? -126 : k);
+        const float wanted = largest[lane] / panel.format.largest_scale * (1 - 0x1p-16f);
         const uint32_t above = (bits_of(wanted > least ? wanted : least) + 0xFFFF) & 0xFFFF0000;
         panel.rowscale[lane] = largest[lane] > 0 ? float_of(above) : 0.0f;
     }
 }
 
-// s and z of a group as the format writes them: of the s beside step / rowscale and the z around, those of least error.
+// s and z of a group as the format writes them. What is best in floating point is partly luck, which a step that is not
+// quite the same has not: so all clippings are tried again with the steps that there are, then the neighbours of the best.
 inline void find_scale(Panel& panel, int group) {
     const Format& format = panel.format;
     const Columns columns = columns_of(panel, group);
+    const Range range = range_of(format, columns);
+    const V rowscale = panel.rowscale, limit = all(format.largest_scale);
     const float top = format.top();
-    const V middle = nearest(clamp(divide(panel.scales[group], panel.rowscale), V{}, all(format.largest_scale)));
-    V best = all(3e38f), best_scale = middle, best_zero = panel.zeros[group];
-    const auto attempt = [&](V scale, V zero) {
-        const V error = grid_error(columns, scale * panel.rowscale, zero, top);
-        const auto better = error < best;
-        best = better ? error : best, best_scale = better ? scale : best_scale, best_zero = better ? zero : best_zero;
+    const auto snapped = [&](V step) { return nearest(clamp(divide(step, rowscale), V{}, limit)) * rowscale; };
+    // The error goes up and down with each whole z: the quarters between are tried as far as the format has them.
+    const auto attempt_moves = [&](Best& best, V step, V zero, std::initializer_list<float> moves) {
+        for (const float move : moves)
+            if (format.zero_step > 0 && __builtin_fabsf(move) >= format.zero_step)
+                best.attempt(columns, step, allowed_zero(format, zero + move), top);
     };
-    for (const float move : {0.0f, -1.0f, 1.0f}) attempt(clamp(middle + move, V{}, all(format.largest_scale)), best_zero);
-    if (format.zero_step > 0)
-        for (float move = 0.5f; move >= format.zero_step || move == 0.5f; move /= 2)
-            for (const float sign : {-1.0f, 1.0f}) attempt(best_scale, allowed_zero(format, best_zero + sign * move));
-    panel.scales[group] = best_scale;
-    panel.zeros[group] = best_zero;
+    Best best;
+    best.attempt(columns, snapped(panel.scales[group]), panel.zeros[group], top);
+    for (int c = 0; c < format.clipping_count; ++c) {
+        V step = snapped(range.widest * format.clippings[c]), zero = centred_zero(format, range, step);
+        best.attempt(columns, step, zero, top);
+        attempt_moves(best, step, zero, {-0.25f, 0.25f, 0.5f});
+        refit(format, columns, step, zero);
+        best.attempt(columns, snapped(step), zero, top);
+    }
+    for (const float move : {-1.0f, 1.0f})
+        best.attempt(columns, clamp(nearest(divide(best.step, rowscale)) + move, V{}, limit) * rowscale, best.zero, top);
+    for (const float move : {1.0f, 0.5f, 0.25f, 0.125f, 0.0625f}) attempt_moves(best, best.step, best.zero, {-move, move});
+    panel.scales[group] = nearest(divide(best.step, rowscale));
+    panel.zeros[group] = best.zero;
 }
 
 inline void find_grids(Panel& panel) {

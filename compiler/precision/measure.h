@@ -6,29 +6,33 @@
 namespace elastix::precision {
 namespace {
 
+inline int exponent_of(float x) { return static_cast<int>(bits_of(x) >> 23 & 0xFF) - 127; }
+
+// A lane of panel.weights becomes w − ŵ, ŵ as rule C11 says: one rounding.
+inline void load_error(Panel& panel, const Layer& layer, size_t row, int lane) {
+    const Format& format = panel.format;
+    const float* weights = layer.weights + row * panel.columns;
+    const uint8_t* codes = layer.codes + row * panel.columns;
+    const float stored = float_of(static_cast<uint32_t>(layer.rowscale[row]) << 16);
+    // s·(16q − Z) is less than 2^20.
+    int exponent = exponent_of(stored) + 20;
+    for (int k = 0; k < panel.columns; ++k) exponent = exponent_of(weights[k]) > exponent ? exponent_of(weights[k]) : exponent;
+    exponent = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
+    panel.exponent[lane] = exponent;
+    const float unit = power_of_two(-exponent), rowscale = stored * unit;
+    for (int g = 0; g < panel.groups; ++g) {
+        const size_t at = row * panel.groups + g;
+        const float scale = layer.scales[at];
+        const float z16 = layer.zeros ? layer.zeros[at] * static_cast<float>(1 << format.bits) / 16 : 16 * format.zero;
+        for (int k = panel.start(g); k < panel.stop(g); ++k)
+            panel.weights[k][lane] = weights[k] * unit - scale * (16.0f * codes[k] - z16) * rowscale;
+    }
+}
+
 // panel.weights = w − ŵ, or w where the layer has no codes, in units of 2^exponent.
 inline void load_errors(Panel& panel, const Layer& layer, int first) {
     if (!layer.codes) return load(panel, layer, first);
-    const Format& format = panel.format;
-    const float* rows[kLanes];
-    // ŵ is what rule C11 says: one rounding.
-    float* errors = reinterpret_cast<float*>(panel.work);
-    for (int lane = 0; lane < kLanes; ++lane) {
-        const size_t row = row_of(layer, first, lane);
-        const float stored = float_of(static_cast<uint32_t>(layer.rowscale[row]) << 16);
-        float* out = errors + static_cast<size_t>(lane) * panel.columns;
-        rows[lane] = out;
-        for (int g = 0; g < panel.groups; ++g) {
-            const size_t at = row * panel.groups + g;
-            const float zero = layer.zeros ? layer.zeros[at] * static_cast<float>(1 << format.bits) / 16 : 16 * format.zero;
-            for (int k = panel.start(g); k < panel.stop(g); ++k) {
-                const size_t place = row * panel.columns + k;
-                const float integer = layer.scales[at] * (16.0f * layer.codes[place] - zero);
-                out[k] = layer.weights[place] - integer * stored;
-            }
-        }
-    }
-    load_scaled(panel.weights, panel.exponent, rows, panel.columns);
+    for (int lane = 0; lane < kLanes; ++lane) load_error(panel, layer, row_of(layer, first, lane), lane);
 }
 
 inline void quadratic_forms(Panel& panel, double sums[kLanes]) {

@@ -1,8 +1,5 @@
 // Compiled once for each instruction set, with ELASTIX_KERNELS the name of what it offers. Everything else in here has
 // internal linkage, so that no code of a wider set can be taken for another's.
-#include <initializer_list>
-#include <new>
-
 #include "columns.h"
 #include "descent.h"
 #include "group_grids.h"

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstring>
+#include <initializer_list>
+#include <new>
 
 #include "rounding.h"
 #include "vectors.h"
@@ -61,29 +63,20 @@ inline float power_of_two(int k) { return float_of(static_cast<uint32_t>(k + 127
 // The row of a lane. Lanes beyond the layer take the first row again: their results are not kept.
 inline int row_of(const Layer& layer, int first, int lane) { return first + lane < layer.rows ? first + lane : first; }
 
-// Rows of floats into the lanes, each in units of 2^exponent so that its largest value lies in [1, 4); subnormals are 0.
-inline void load_scaled(V* out, int exponent[kLanes], const float* const rows[kLanes], int columns) {
+// The rows into the lanes, each in units of 2^exponent so that its largest weight lies in [1, 4); subnormals are 0.
+inline void load(Panel& panel, const Layer& layer, int first) {
     for (int lane = 0; lane < kLanes; ++lane) {
+        const float* row = layer.weights + static_cast<size_t>(row_of(layer, first, lane)) * panel.columns;
         uint32_t largest = 0;
-        for (int k = 0; k < columns; ++k) {
-            const uint32_t magnitude = bits_of(rows[lane][k]) & 0x7FFFFFFF;
+        for (int k = 0; k < panel.columns; ++k) {
+            const uint32_t magnitude = bits_of(row[k]) & 0x7FFFFFFF;
             largest = magnitude > largest ? magnitude : largest;
         }
-        const int k = static_cast<int>(largest >> 23) - 127;
-        exponent[lane] = k > 126 ? 126 : k < -126 ? -126 : k;
-        const float unit = power_of_two(-exponent[lane]);
-        for (int column = 0; column < columns; ++column) {
-            const float x = rows[lane][column];
-            out[column][lane] = (bits_of(x) & 0x7F800000) ? x * unit : 0.0f;
-        }
+        const int exponent = static_cast<int>(largest >> 23) - 127;
+        panel.exponent[lane] = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
+        const float unit = power_of_two(-panel.exponent[lane]);
+        for (int k = 0; k < panel.columns; ++k) panel.weights[k][lane] = (bits_of(row[k]) & 0x7F800000) ? row[k] * unit : 0.0f;
     }
-}
-
-inline void load(Panel& panel, const Layer& layer, int first) {
-    const float* rows[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane)
-        rows[lane] = layer.weights + static_cast<size_t>(row_of(layer, first, lane)) * panel.columns;
-    load_scaled(panel.weights, panel.exponent, rows, panel.columns);
 }
 
 inline void store(const Panel& panel, const Layer& layer, int first) {
@@ -96,7 +89,7 @@ inline void store(const Panel& panel, const Layer& layer, int first) {
             layer.scales[row * panel.groups + g] = static_cast<uint8_t>(panel.scales[g][lane]);
             if (layer.zeros) layer.zeros[row * panel.groups + g] = static_cast<uint8_t>(panel.zeros[g][lane] * c8_per_zero);
         }
-        // Two exact steps: the sixteenth alone could leave the range of a power of two.
+        // Exact: the row's largest weight is at least 1, so its scale is far from the subnormals.
         const float stored = panel.rowscale[lane] * 0.0625f * power_of_two(panel.exponent[lane]);
         layer.rowscale[row] = static_cast<uint16_t>(bits_of(stored) >> 16);
     }

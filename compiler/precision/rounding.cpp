@@ -3,7 +3,6 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -11,7 +10,6 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,11 +56,11 @@ void for_each_panel(const Kernels& kernels, int rows, size_t workspace, int thre
 
 struct PyMoments {
     Array<const float, 2> matrix, factor;
-    Array<const float, 1> diagonal;
+    Array<const float, 1> diagonal, costs;
     Array<const int32_t, 1> order;
 
     Moments view() const {
-        return {static_cast<int>(order.shape(0)), matrix.data(), diagonal.data(), factor.data(), order.data()};
+        return {static_cast<int>(order.shape(0)), matrix.data(), diagonal.data(), costs.data(), factor.data(), order.data()};
     }
 };
 
@@ -77,16 +75,13 @@ struct PyFormat {
     }
 };
 
-using Codes = std::optional<Array<uint8_t, 2>>;
-
 struct PyRows {
-    Array<uint8_t, 2> codes, scales;
-    Codes zeros;
+    Array<uint8_t, 2> codes, scales, zeros;  // zeros: not valid where the zero point is common
     Array<uint16_t, 1> rowscale;
 
     Layer view(const Array<const float, 2>& weights) const {
-        return {static_cast<int>(weights.shape(0)), weights.data(), codes.data(), scales.data(), zeros ? zeros->data() : nullptr,
-                rowscale.data()};
+        return {static_cast<int>(weights.shape(0)), weights.data(), codes.data(), scales.data(),
+                zeros.is_valid() ? zeros.data() : nullptr, rowscale.data()};
     }
 };
 
@@ -97,8 +92,9 @@ void check(const Array<const float, 2>& weights, const PyMoments& moments, const
     if (!rows) return;
     const size_t groups = format.view().groups(static_cast<int>(k));
     const auto is = [](const auto& array, size_t a, size_t b) { return array.shape(0) == a && array.shape(1) == b; };
-    if (!is(rows->codes, n, k) || !is(rows->scales, n, groups) || (rows->zeros && !is(*rows->zeros, n, groups)) ||
-        rows->rowscale.shape(0) != n || rows->zeros.has_value() != (format.zero_step > 0))
+    const bool free = format.zero_step > 0;
+    if (!is(rows->codes, n, k) || !is(rows->scales, n, groups) || rows->rowscale.shape(0) != n || rows->zeros.is_valid() != free ||
+        (free && !is(rows->zeros, n, groups)))
         throw nb::value_error("rows of another shape or format than the weights");
 }
 
@@ -133,14 +129,15 @@ void measure(Array<const float, 2> weights, const PyMoments& moments, const PyFo
 NB_MODULE(_rounding, module) {
     using namespace elastix::precision;
     module.doc() = "Rounding of linear layers; elastix.compiler.precision.rounding is its documented face.";
-    nb::class_<PyMoments>(module, "Moments", "Normalized moments: damped matrix, its diagonal undamped, factor and order.")
-        .def(nb::init<Array<const float, 2>, Array<const float, 2>, Array<const float, 1>, Array<const int32_t, 1>>(), "matrix"_a,
-             "factor"_a, "diagonal"_a, "order"_a);
+    nb::class_<PyMoments>(module, "Moments", "What InputMoments holds.")
+        .def(nb::init<Array<const float, 2>, Array<const float, 2>, Array<const float, 1>, Array<const float, 1>,
+                      Array<const int32_t, 1>>(),
+             "matrix"_a, "factor"_a, "diagonal"_a, "costs"_a, "order"_a);
     nb::class_<PyFormat>(module, "Format", "Codes and grids of a format, and how hard to try.")
         .def(nb::init<int, int, float, float, float, std::vector<float>, int>(), "bits"_a, "group"_a, "largest_scale"_a, "zero"_a,
              "zero_step"_a, "clippings"_a, "sweeps"_a);
     nb::class_<PyRows>(module, "Rows", "The arrays of QuantizedRows.")
-        .def(nb::init<Array<uint8_t, 2>, Array<uint8_t, 2>, Codes, Array<uint16_t, 1>>(), "codes"_a, "scales"_a, "zeros"_a.none(),
+        .def(nb::init<Array<uint8_t, 2>, Array<uint8_t, 2>, Array<uint8_t, 2>, Array<uint16_t, 1>>(), "codes"_a, "scales"_a, "zeros"_a.none(),
              "rowscale"_a);
     module.def("round_rows", round_rows, "weights"_a, "moments"_a, "format"_a, "rows"_a, "threads"_a, "instructions"_a = "",
                "Round the weights into `rows`; instructions: generic, avx2, avx512 or, empty, the widest there are.");

@@ -11,6 +11,7 @@ struct Moments {
     int columns;
     const float* matrix;    // damped: with a constant added to its diagonal
     const float* diagonal;  // [columns], undamped
+    const float* costs;     // [columns], what a column's error squared counts for when grids are chosen
     const float* factor;    // unit lower triangular L, in the columns' order: L[j][k] is what j gives for k's error
     const int32_t* order;   // the columns, the one that is rounded first in front
 };
