@@ -17,7 +17,8 @@ from elastix.compiler.numbers.formats import Format
 from elastix.compiler.precision.knapsack import Knapsack, near_optimum, optimum
 
 COSTS: Final = ("bytes", "cycles", "kl")
-_TIGHTENINGS: Final = 20
+_TIGHTER: Final = Fraction(1, 10**9)
+"""Part of what is left beyond the least by which a limit is tightened where HiGHS went over it."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,15 @@ def allocate(
 ) -> Allocation:
     """One choice for each layer: of least Σ kl under the limits, or, if Σ kl has a limit itself, of least Σ bytes.
 
-    The optimum to 1e-5 of what can be gained, the same each time; limits hold exactly. Raises TargetMissed,
+    The optimum to 1e-5 of what can be gained, the same each time. Limits hold exactly; of two allocations a billionth
+    apart the one that uses a limit up may be missed. Raises TargetMissed,
     naming the nearest limit that can be met, and ElastixError for a layer without choices or a KL that is negative or
     not finite.
     """
     _check(layers)
     given = dict(zip(COSTS, (at_most_bytes, at_most_cycles, at_most_kl), strict=True))
     limits = {cost: Fraction(limit) for cost, limit in given.items() if limit is not None}
-    found = _least(layers, "kl" if at_most_kl is None else "bytes", limits)
-    if found is None:
-        raise _missed(layers, limits)
-    return found
+    return _least(layers, "kl" if at_most_kl is None else "bytes", limits) or _nearest(layers, limits)
 
 
 def frontier(layers: Layers, steps: int) -> list[Point]:
@@ -122,6 +121,8 @@ def _values(choice: Choice, costs: Sequence[str]) -> list[float]:
 
 
 def _check(layers: Layers) -> None:
+    if not layers:
+        raise ElastixError("no layers to choose formats for", wanted="a model with linear layers")
     for name, choices in layers.items():
         if not choices:
             raise ElastixError(f"{name} without a format to choose", wanted="at least one")
@@ -130,41 +131,56 @@ def _check(layers: Layers) -> None:
                 raise ElastixError(f"{name} in format {each.format} with a KL of {each.kl}", wanted="0 or more")
 
 
+def _exact(choice: Choice, cost: str) -> Fraction:
+    return Fraction(*_values(choice, (cost,)))
+
+
 def _total(allocation: Allocation, cost: str) -> Fraction:
-    return sum((Fraction(*_values(each, (cost,))) for each in allocation.values()), Fraction(0))
+    return sum((_exact(each, cost) for each in allocation.values()), Fraction(0))
 
 
-def _missed(layers: Layers, limits: Limits) -> TargetMissed:
-    """Which limit to name: the first that cannot be met beside those before it."""
+def _nearest(layers: Layers, limits: Limits) -> Allocation:
+    """An allocation within the limits; raises TargetMissed for the first that cannot be met beside those before it."""
     met: dict[str, Fraction] = {}
+    found: Allocation = {}
     for cost, limit in limits.items():
-        best = _least(layers, cost, met)
-        assert best is not None, "the limits before were met"
-        if (least := _total(best, cost)) > limit:
-            return TargetMissed(cost, float(limit), float(least))
+        found = _least(layers, cost, met) or found
+        if (least := _total(found, cost)) > limit:
+            raise TargetMissed(cost, float(limit), float(least))
         met[cost] = limit
-    raise AssertionError("limits that can be met were found to be missed")
+    return found
 
 
 def _least(layers: Layers, objective: str, limits: Limits) -> Allocation | None:
-    """The allocation of least `objective` within the limits, or None where there is none."""
+    """The allocation of least `objective` within the limits, or None where there is none that uses them less than to a
+    billionth."""
     costs = (objective, *(cost for cost in limits if cost != objective))
     kept = {name: undominated(choices, costs) for name, choices in layers.items()}
-    if any(_total(_smallest(kept, cost), cost) > limit for cost, limit in limits.items()):
+    smallest = {cost: _smallest(kept, cost) for cost in costs}
+    slack = {cost: limit - _total(smallest[cost], cost) for cost, limit in limits.items()}
+    if any(left < 0 for left in slack.values()):
         return None
     if not limits:
-        return _smallest(kept, objective)
-    asked = dict(limits)
-    for _ in range(_TIGHTENINGS):
+        return smallest[objective]
+    for cost, left in slack.items():
+        kept = {
+            name: [each for each in choices if _exact(each, cost) - _exact(smallest[cost][name], cost) <= left]
+            for name, choices in kept.items()
+        }
+    if not all(kept.values()):
+        return None
+    asked, part = dict(limits), _TIGHTER
+    while all(asked[cost] >= _total(smallest[cost], cost) for cost in limits):
         columns = optimum(_knapsack(kept, objective, asked))
         if columns is None:
             return None
         found = _picked(kept, columns)
-        over = {cost: _total(found, cost) - limit for cost, limit in limits.items()}
-        if all(excess <= 0 for excess in over.values()):
+        over = [cost for cost, limit in limits.items() if _total(found, cost) > limit]
+        if not over:
             return found
-        asked = {cost: limit - max(over[cost], 0) for cost, limit in asked.items()}
-    raise ElastixError("a solver that cannot meet its limits to the last digit", wanted="costs of a common size")
+        asked |= {cost: asked[cost] - part * slack[cost] for cost in over}
+        part *= 4
+    return None
 
 
 def _smallest(layers: Layers, cost: str) -> Allocation:

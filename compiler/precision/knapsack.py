@@ -39,13 +39,11 @@ class Knapsack:
     @classmethod
     def of(cls, cost: Sequence[Sequence[float]], weights: Sequence[Any], limits: Sequence[float]) -> "Knapsack":
         """The problem scaled so that the largest cost, and the largest weight of each limit, are _MAXIMUM."""
-        padded = _scaled(_padded(cost, np.inf))[0]
         scaled = [_scaled(_padded(each, 0.0)) for each in weights]
-        return cls(
-            padded,
-            np.stack([each for each, _ in scaled]),
-            np.array([limit * factor for limit, (_, factor) in zip(limits, scaled, strict=True)]),
-        )
+        # A limit beyond all weights together says nothing, and could be infinite when scaled.
+        most = [float(each.max(axis=1).sum()) for each, _ in scaled]
+        allowed = [limit / unit * _MAXIMUM for limit, (_, unit) in zip(limits, scaled, strict=True)]
+        return cls(_scaled(_padded(cost, np.inf))[0], np.stack([each for each, _ in scaled]), np.minimum(allowed, most))
 
     def used(self, columns: Sequence[int]) -> F64:
         """Σ of each weight: [limits]."""
@@ -137,9 +135,9 @@ def _padded(rows: Sequence[Sequence[float]], fill: float) -> F64:
 
 
 def _scaled(values: F64) -> tuple[F64, float]:
-    largest = float(values[np.isfinite(values)].max(initial=0))
-    factor = _MAXIMUM / largest if largest else 1.0
-    return values * factor, factor
+    """The values over their largest finite one, times _MAXIMUM; and that largest one, 1 where all are 0."""
+    unit = float(values[np.isfinite(values)].max(initial=0)) or 1.0
+    return values / unit * _MAXIMUM, unit
 
 
 def _multipliers(problem: Knapsack) -> F64:
