@@ -67,7 +67,7 @@ def _compiled(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -
         context = _context(arguments.context, session.max_context, str(folder))
         pieces = _pieces(arguments, codec_of(folder / TOKENIZER_FOLDER), context, session.vocabulary)
         reference = None if arguments.no_reference else arguments.reference or _source(session, folder)
-        model = None if reference is None else StreamedModel(reference)
+        model = None if reference is None else _opened(reference, session.vocabulary)
     beside = None if model is None else _streamed(model, pieces, None, stages, stack)
     compiled = CompiledLogits(session.step, session.program.reset, pieces)
     quality = _score(pieces, compiled, beside, stages)
@@ -93,7 +93,7 @@ def _files(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -> E
             stream = stream_of_sites(model.sites, formats, beat=options.beat, channels=options.channels)
         reference = None if arguments.no_reference else arguments.reference or path
         itself = reference is not None and arguments.reference is None and rounding is None
-        other = None if reference is None or itself else StreamedModel(reference)
+        other = None if reference is None or itself else _opened(reference, model.vocabulary)
     beside = None if other is None else _streamed(other, pieces, None, stages, stack)
     quality = _score(pieces, _streamed(model, pieces, rounding, stages, stack), beside, stages)
     return Evaluation(quality, reference, itself, stream, "torch", arguments.tokens, context, pieces)
@@ -152,6 +152,18 @@ def _pieces(arguments: argparse.Namespace, codec: TextCodec, context: int, vocab
     if (highest := max(map(max, pieces))) >= vocabulary:
         raise ElastixError(f"token {highest} of the tokenizer", wanted=f"0 to {vocabulary - 1}, as the model has them")
     return pieces
+
+
+def _opened(reference: Path, vocabulary: int) -> StreamedModel:
+    """The model to compare with; its tokens are the model's."""
+    model = StreamedModel(reference)
+    if model.vocabulary != vocabulary:
+        raise ElastixError(
+            f"the reference {reference} with a vocabulary of {model.vocabulary} tokens",
+            wanted=f"{vocabulary}, as the model has",
+            do="give the model that it was made from",
+        )
+    return model
 
 
 def _streamed(

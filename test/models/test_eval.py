@@ -180,9 +180,8 @@ def test_activation_bits_of_a_plan_are_obeyed(model: Path, text: Path, tmp_path:
     words = ("eval", model, "--text", text, "--tokens", 300)
     fewer, uniform_8 = elastix(*words, "--precision", tmp_path / "plan.yaml"), elastix(*words, "--bits", 8)
     assert fewer["kl"] > 2 * uniform_8["kl"]
-    assert fewer == pytest.approx(
-        elastix(*words, "--bits", 8, "--activation-bits", 8) | {k: fewer[k] for k in ("seconds", "peak_memory_bytes")}
-    )
+    by_option = elastix(*words, "--bits", 8, "--activation-bits", 8)
+    assert [fewer[name] for name in ("nll", "kl", "top1")] == [by_option[name] for name in ("nll", "kl", "top1")]
 
 
 def test_a_folder_that_was_moved(stories: Path, model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:
@@ -264,7 +263,7 @@ def test_what_will_not_do_for_a_compiled_model(
         f"--context 600; wanted: at most 512, which {stories} takes"
     )
     assert refused(capsys, stories, *short, "--reference", tiny_model) == (
-        "a reference with a vocabulary of 99 tokens; wanted: 512, as the model has; "
+        f"the reference {tiny_model} with a vocabulary of 99 tokens; wanted: 512, as the model has; "
         "give the model that it was made from"
     )
     moved = shutil.copytree(stories, tmp_path / "moved")
