@@ -25,7 +25,7 @@ inline void load_error(Panel& panel, const Layer& layer, size_t row, int lane) {
         const float scale = layer.scales[at];
         const float z16 = layer.zeros ? layer.zeros[at] * static_cast<float>(1 << format.bits) / 16 : 16 * format.zero;
         for (int k = panel.start(g); k < panel.stop(g); ++k)
-            panel.weights[k][lane] = weights[k] * unit - scale * (16.0f * codes[k] - z16) * rowscale;
+            panel.weights[k][lane] = flushed(weights[k]) * unit - scale * (16.0f * codes[k] - z16) * rowscale;
     }
 }
 

@@ -57,13 +57,16 @@ inline float float_of(uint32_t bits) {
     return x;
 }
 
+// Subnormals are 0 (C5).
+inline float flushed(float x) { return (bits_of(x) & 0x7F800000) ? x : 0.0f; }
+
 // 2^k, −126 ≤ k ≤ 127.
 inline float power_of_two(int k) { return float_of(static_cast<uint32_t>(k + 127) << 23); }
 
 // The row of a lane. Lanes beyond the layer take the first row again: their results are not kept.
 inline int row_of(const Layer& layer, int first, int lane) { return first + lane < layer.rows ? first + lane : first; }
 
-// The rows into the lanes, each in units of 2^exponent so that its largest weight lies in [1, 4); subnormals are 0.
+// The rows into the lanes, each in units of 2^exponent so that its largest weight lies in [1, 4).
 inline void load(Panel& panel, const Layer& layer, int first) {
     for (int lane = 0; lane < kLanes; ++lane) {
         const float* row = layer.weights + static_cast<size_t>(row_of(layer, first, lane)) * panel.columns;
@@ -75,7 +78,7 @@ inline void load(Panel& panel, const Layer& layer, int first) {
         const int exponent = static_cast<int>(largest >> 23) - 127;
         panel.exponent[lane] = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
         const float unit = power_of_two(-panel.exponent[lane]);
-        for (int k = 0; k < panel.columns; ++k) panel.weights[k][lane] = (bits_of(row[k]) & 0x7F800000) ? row[k] * unit : 0.0f;
+        for (int k = 0; k < panel.columns; ++k) panel.weights[k][lane] = flushed(row[k]) * unit;
     }
 }
 
