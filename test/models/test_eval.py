@@ -1,5 +1,6 @@
 """`elastix eval` on stories260K: the figures are what a loop over the compiled step finds, and every path agrees."""
 
+import json
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -106,6 +107,7 @@ def test_what_is_counted_is_what_compiling_reports(model: Path, tiny: Path, tiny
         stream = stream_of_manifest(load_manifest(folder))
         streamed = StreamedModel(files)
         assert stream == stream_of_sites(streamed.sites, formats_of(streamed, uniform(bits)), beat=256)
+        assert stream.bytes == json.loads((folder / "report.json").read_text())["bytes_per_token"]
     stream = stream_of_manifest(load_manifest(tiny))
     layers = [layer for layer in load_manifest(tiny).layers if layer.weight != "model.embed_tokens.weight"]
     assert len(layers) == 15 and stream.weights == sum(layer.rows * layer.columns for layer in layers)
