@@ -6,7 +6,8 @@ import pytest
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
-from elastix.compiler.numbers.plan import default_format, load_plan, uniform
+from elastix.compiler.numbers.plan import ROTATE, default_format, load_plan, uniform
+from elastix.compiler.options import ROTATIONS
 
 NAMES = ["model.embed_tokens.weight"] + [
     f"model.layers.{i}.mlp.{part}_proj.weight" for i in range(3) for part in ("up", "down")
@@ -47,7 +48,10 @@ def test_uniform() -> None:
         ("", "plan.yaml: an empty plan; wanted: default: and layers:"),
         ("default: 9", "plan.yaml:1: weights of 9 bits; wanted: 1 to 8 bits"),
         ("\ndefault: -1", "plan.yaml:2: weights of -1 bits; wanted: 1 to 8 bits"),
-        ("defualt: 3", "plan.yaml:1: unknown key 'defualt'; wanted: default or layers or rotate; did you mean 'default'?"),
+        (
+            "defualt: 3",
+            "plan.yaml:1: unknown key 'defualt'; wanted: default or layers or rotate; did you mean 'default'?",
+        ),
         ("default: [1", "plan.yaml:1: expected ',' or ']', but got '<stream end>'; wanted: a YAML plan"),
         ("layers:\n  a: 4\n  a: 5", "plan.yaml:3: 'a' stands twice; wanted: each key once"),
         ("default: {bits: 4, scale: s7}", "plan.yaml:1: scale is 's7'; wanted: s8 or s6 or s8c8"),
@@ -99,3 +103,12 @@ def test_a_stored_name_means_all_views_of_it_and_a_view_can_be_named_alone(tmp_p
     plan = load_plan(path)
     plan.check(names)
     assert [plan.format_of(name).bits for name in names] == [3, 4, 5, 6, 7]
+
+
+def test_activation_bits_notes_and_the_rotation(tmp_path: Path) -> None:
+    layers = "{a: {bits: 3, kl: 0.1, why: 'hard: it is'}, b: 5}"
+    text = f"rotate: values\ndefault: {{bits: 4, activation_bits: 9}}\nlayers: {layers}"
+    plan = load_plan(plan_file(tmp_path, text))
+    assert plan.rotate == "values" and plan.folder is None
+    assert [plan.line_of(name).activation_bits for name in ("a.weight", "b.weight", "c.weight")] == [None, None, 9]
+    assert tuple(ROTATIONS) == ROTATE
