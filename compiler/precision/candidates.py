@@ -58,22 +58,31 @@ class Weights:
         found = block_codes(store, site.name)
         return cls(site, values, None if isinstance(found, NoCodes) else found)
 
+    def corrected(self, factor: NDArray[np.float64]) -> "Weights":
+        """Its rows times [K, K]: other weights, of which the file has no codes."""
+        return Weights(self.site, (self.values @ factor).astype(np.float32), None)
 
-def round_layer(
-    weights: Weights, moments: InputMoments, form: Format, *, sweeps: int, threads: int
-) -> tuple[QuantizedRows, float, bool]:
-    """Rows in a format, their share of the output's energy that is lost, and whether the file's codes were kept.
 
-    Codes are kept where the format holds them: what rounding could win against that is less than the file lost before.
-    """
+@dataclass(frozen=True)
+class RoundedLayer:
+    """Rows in a format; error: share of the output's energy that is lost; kept: whether the codes are the file's."""
+
+    rows: QuantizedRows
+    error: float
+    kept: bool
+
+
+def round_layer(weights: Weights, moments: InputMoments, form: Format, *, sweeps: int, threads: int) -> RoundedLayer:
+    """A layer in a format. Codes are kept where it holds them: rounding could win less than the file lost before."""
     name, w = weights.site.name, weights.values
     if weights.codes is not None and fits(weights.codes, form):
         rows = keep_codes(weights.codes, form, name=name).rows
         energy = error_of(np.zeros_like(w), rows, moments, threads=threads)  # only its size is wanted
         lost = error_of(w, rows, moments, threads=threads)
-        return rows, float(lost.sum() / max(energy.sum(), 1e-30)), True
+        return RoundedLayer(rows, float(lost.sum() / max(energy.sum(), 1e-30)), True)
     rounded = round_rows(w, moments, form, sweeps=sweeps, threads=threads, name=name)
-    return rounded.rows, float(rounded.error.sum() / max(rounded.energy.sum(), 1e-30)), False
+    share = float(rounded.error.sum() / max(rounded.energy.sum(), 1e-30))
+    return RoundedLayer(rounded.rows, share, False)
 
 
 def sampled(weights: Weights) -> Weights:
@@ -96,4 +105,4 @@ def relative_errors(
 ) -> list[float]:
     """For each format the share of the output's energy that is lost, on a sample of the rows."""
     part = sampled(weights)
-    return [round_layer(part, moments, form, sweeps=0, threads=threads)[1] for form in formats]
+    return [round_layer(part, moments, form, sweeps=0, threads=threads).error for form in formats]

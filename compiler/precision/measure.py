@@ -37,9 +37,10 @@ def measured_kl(
     total = 0.0
     with model.head() as head:
         # Text by text: logits are the largest tensors there are.
-        for before, after in zip(plain.split(1), hidden.split(1), strict=True):
-            reference = torch.log_softmax(head(before).float(), -1)
-            logits = _rounded(head, sites[model.blocks], after, rounded, activation_bits)
+        for index in range(len(plain)):
+            here = slice(index, index + 1)
+            reference = torch.log_softmax(head(plain[here]).float(), -1)
+            logits = _rounded(head, sites[model.blocks], hidden[here], rounded, activation_bits)
             total += divergence(reference, logits)
     progress(1)
     return total / len(plain)

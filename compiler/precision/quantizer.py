@@ -9,6 +9,7 @@ What layers cost alone does not add up to what they cost together, which is more
 choice, and the next one reckons with it.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,16 @@ from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.precision.allocate import Allocation, Choice, TargetMissed, allocate
 from elastix.compiler.precision.calibrate import calibrate, work
 from elastix.compiler.precision.calibration import Calibration
-from elastix.compiler.precision.candidates import FORMATS, REFERENCE, SWEEPS, Weights, relative_errors, round_layer
+from elastix.compiler.precision.candidates import (
+    FORMATS,
+    REFERENCE,
+    SWEEPS,
+    RoundedLayer,
+    Weights,
+    relative_errors,
+    round_layer,
+)
+from elastix.compiler.precision.feedback import has_enough, round_in_order
 from elastix.compiler.precision.measure import measured_kl
 from elastix.compiler.precision.rounded_rows import RoundedRows
 from elastix.compiler.precision.rounding import InputMoments
@@ -36,6 +46,8 @@ EMBEDDING: Final = Format(8, 64, "s8", "symmetric")
 """Of a table of which one row a token is read: its bits cost memory, not time."""
 ROUNDS: Final = 4
 """Choices at most until a wanted KL is met."""
+TOGETHER: Final = 1.2
+"""By how much layers cost more together than alone, until a plan was measured."""
 CLOSE: Final = 0.1
 """How far below a wanted KL the measured one may lie before another, smaller choice is tried."""
 
@@ -165,45 +177,43 @@ class Quantizer:
 
     def _within(self, kl: float, choices: dict[str, list[Choice]]) -> Quantized:
         """The smallest plan found whose measured KL is at most `kl`."""
-        best: Quantized | None = None
-        summed = kl / 1.5
-        for _ in range(ROUNDS):
-            found = self.rounded(allocate(choices, at_most_kl=summed), choices)
-            if found.expected <= kl and (best is None or found.bytes < best.bytes):
-                best = found
+        found = self.rounded(allocate(choices, at_most_kl=kl / TOGETHER), choices)
+        fitting = [found] if found.expected <= kl else []
+        for _ in range(ROUNDS - 1):
             if (1 - CLOSE) * kl <= found.expected <= kl:
                 break
-            summed = (1 - CLOSE / 2) * kl / found.together
-        if best is None:
+            found = self.rounded(allocate(choices, at_most_kl=(1 - CLOSE / 2) * kl / found.together), choices)
+            fitting += [found] if found.expected <= kl else []
+        if not fitting:
             raise ElastixError(
                 f"no plan found with a measured KL of at most {kl:g}",
                 wanted=f"at least {found.expected:.4g}, which the last of {ROUNDS} plans had",
             )
-        return best
+        smallest = min(fitting, key=lambda each: each.bytes)
+        # The rows kept are those of the plan that was rounded last.
+        return smallest if smallest is found else self.rounded(_allocation(smallest), choices)
 
     def rounded(self, allocation: Allocation, choices: dict[str, list[Choice]]) -> Quantized:
         """Round all layers as allocated, and measure."""
-        done: list[tuple[Site, Choice, float, bool]] = []
+        chosen = {
+            site.name: allocation.get(site.name) or self._choice(site, EMBEDDING, 0.0) for site in self.model.sites
+        }
         with self.stages.stage("round", total=sum(site.rows * site.columns for site in self.model.sites)) as advance:
-            for site in self.model.sites:
-                choice = allocation.get(site.name) or self._choice(site, EMBEDDING, 0.0)
-                error, kept = self._round(site, choice.format, SWEEPS)
-                done.append((site, choice, error, kept))
-                advance(site.rows * site.columns)
+            done = self._round_all(chosen, advance)
         expected = self.measure(self.held_out)
         summed = sum(choice.kl for choice in allocation.values())
         share = expected / max(summed, 1e-12)
         layers = tuple(
             Layer(
                 site,
-                choice.format,
-                kept,
-                choice.bytes if site.block >= 0 else 0,
-                error,
-                choice.kl * share,
+                chosen[site.name].format,
+                done[site.name].kept,
+                chosen[site.name].bytes if site.block >= 0 else 0,
+                done[site.name].error,
+                chosen[site.name].kl * share,
                 self.sensitivity[site.name],
             )
-            for site, choice, error, kept in done
+            for site in self.model.sites
         )
         total = sum(choice.bytes for choice in allocation.values())
         return Quantized(layers, self.weights, total, summed, expected, choices)
@@ -215,13 +225,36 @@ class Quantizer:
                 self.model, ids, self.rows.values, activation_bits=self.activation_bits, progress=advance
             )
 
-    def _round(self, site: Site, form: Format, sweeps: int) -> tuple[float, bool]:
-        """Round a site for good; the share of energy lost, and whether its codes are the file's."""
-        rows, error, kept = round_layer(
-            self._read(site), self._moments(site), form, sweeps=sweeps, threads=self.threads
-        )
-        self.rows.put(site, rows)
-        return error, kept
+    def _round_all(self, chosen: Mapping[str, Choice], advance: Callable[[float], None]) -> dict[str, RoundedLayer]:
+        """Round every site for good, with feedback where there is text enough for it."""
+        done: dict[str, RoundedLayer] = {}
+
+        def round_site(site: Site, second: Tensor | None = None, corrected: Tensor | None = None) -> Tensor:
+            if site.name not in done:
+                weights, moments = self._read(site), None
+                if second is not None and corrected is not None:
+                    weights = weights.corrected(corrected.numpy())
+                    moments = InputMoments(second.numpy(), name=site.name)
+                form = chosen[site.name].format
+                done[site.name] = self._round(weights, moments or self._moments(site), form, SWEEPS)
+                advance(site.rows * site.columns)
+            return self.rows.values(site)
+
+        if not has_enough(self.model, self.windows.numel()):
+            for site in self.model.sites:
+                round_site(site)
+            return done
+        # A tied head is an embedding first.
+        table = self.model.sites[-1 if self.model.tied else 0]
+        with self.model.replaced({table.name: round_site(table)}):
+            hidden = self.model.embed(self.windows)
+        round_in_order(self.model, self.calibration.hidden, hidden, round_site)
+        return done
+
+    def _round(self, weights: Weights, moments: InputMoments, form: Format, sweeps: int) -> RoundedLayer:
+        found = round_layer(weights, moments, form, sweeps=sweeps, threads=self.threads)
+        self.rows.put(weights.site, found.rows)
+        return found
 
     def _choice(self, site: Site, form: Format, kl: float) -> Choice:
         geometry = Geometry(form, site.rows, site.columns, self.beat, self.channels)
@@ -252,18 +285,27 @@ class Quantizer:
 
     def _sensitivities(self) -> dict[str, float]:
         text, file = self.held_out[:1], self.folder / "sensitivity.json"
-        key = f"{REFERENCE} {text.tolist()}"
+        key = f"{REFERENCE} {hashlib.sha256(text.numpy().tobytes()).hexdigest()}"
         if file.exists() and (found := json.loads(file.read_text(encoding="utf-8")))["key"] == key:
             return found["kl"]
 
         def rounded(site: Site) -> Tensor:
-            self._round(site, REFERENCE if site.source else EMBEDDING, 0)
+            self._round(self._read(site), self._moments(site), REFERENCE if site.source else EMBEDDING, 0)
             return self.rows.values(site)
 
         with self.stages.stage("sensitivity", total=len(self.model.sites)) as advance:
             kl = sensitivities(self.model, text, rounded, progress=advance)
         file.write_text(json.dumps({"key": key, "kl": kl}), encoding="utf-8")
         return kl
+
+
+def _allocation(found: Quantized) -> Allocation:
+    """The formats that a plan has."""
+    return {
+        layer.site.name: next(each for each in found.choices[layer.site.name] if each.format == layer.format)
+        for layer in found.layers
+        if layer.site.name in found.choices
+    }
 
 
 def _resumed(

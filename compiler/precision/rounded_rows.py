@@ -1,3 +1,4 @@
+# pyright: reportUnknownMemberType=false
 """Rounded layers while a plan is made: a file each, since all of them together may be larger than memory."""
 
 from pathlib import Path
@@ -23,13 +24,20 @@ class RoundedRows:
     def put(self, site: Site, rows: QuantizedRows) -> None:
         """Keep a layer's rows."""
         file = self._files.setdefault(site.name, self._folder / f"{len(self._files):05}.npz")
-        zeros = {} if rows.zeros is None else {"zeros": rows.zeros}
-        np.savez(file, form=str(rows.format), codes=rows.codes, scales=rows.scales, rowscale=rows.rowscale, **zeros)
+        zeros = np.empty(0, np.uint8) if rows.zeros is None else rows.zeros
+        np.savez(
+            file,
+            form=np.array(str(rows.format)),
+            codes=rows.codes,
+            scales=rows.scales,
+            rowscale=rows.rowscale,
+            zeros=zeros,
+        )
 
     def rows(self, name: str) -> QuantizedRows:
         """A layer's rows, read now."""
         with np.load(self._files[name]) as file:
-            zeros = file["zeros"] if "zeros" in file else None
+            zeros = file["zeros"] if file["zeros"].size else None
             form = Format.parse(str(file["form"]))
             return QuantizedRows(form, file["codes"], file["scales"], file["rowscale"], zeros)
 

@@ -12,6 +12,7 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.quantize import dequantize, quantize
 from elastix.compiler.precision import quantizer as module
+from elastix.compiler.precision.feedback import round_in_order
 from elastix.compiler.precision.quantizer import Quantizer, Target
 from elastix.compiler.precision.sensitivity import sensitivities
 from elastix.compiler.precision.sites import Site
@@ -120,6 +121,37 @@ def test_a_stopped_run_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest
 def test_a_target_out_of_reach_names_the_nearest(folder: Path, tmp_path: Path):
     with pytest.raises(ElastixError, match=r"1\.000 bits a weight or less; wanted: at least [23]\.\d+, the nearest"):
         prepared(folder, tmp_path).quantize(Target(bits=1.0))
+
+
+def test_with_text_enough_layers_make_up_for_those_before(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    texts = ids(200, 4)
+    plans: list[float] = []
+    for enough in (False, True):
+        monkeypatch.setattr(module, "has_enough", lambda _model, _tokens, enough=enough: enough)
+        work = quantizer(folder, tmp_path / str(enough))
+        work.windows = texts
+        work.prepare()
+        plans.append(work.uniform(FORMATS[1]).expected)
+    assert plans[1] < 0.95 * plans[0]
+
+
+def test_without_error_nothing_is_made_up_for(folder: Path):
+    model = StreamedModel(folder)
+    hidden = [model.embed(ids(6, 5))]
+    for index in range(model.blocks):
+        with model.block(index) as block, torch.no_grad():
+            hidden.append(block(hidden[-1]))
+    seen: list[str] = []
+
+    def unchanged(site: Site, _second: Tensor, corrected: Tensor) -> Tensor:
+        seen.append(site.name)
+        torch.testing.assert_close(corrected, torch.eye(site.columns, dtype=torch.float64), atol=1e-4, rtol=0)
+        return torch.from_numpy(model.store.read(site.name).copy())
+
+    round_in_order(model, lambda index: hidden[index], hidden[0], unchanged)
+    assert set(seen) == {site.name for site in model.sites if site.block >= 0}
 
 
 def test_the_shares_are_those_of_one_layer_rounded(folder: Path):
