@@ -80,6 +80,13 @@ def command(argv: list[str]) -> int:
 
 def _quantize(arguments: argparse.Namespace, stages: Stages) -> tuple[Mapping[str, Any], dict[str, float]]:
     from elastix.compiler.precision.boards import bytes_for
+
+    speed = arguments.target_tokens_per_second
+    size = None if speed is None else bytes_for(speed, arguments.board)
+    for path in (arguments.model, arguments.calibration):
+        if not path.exists():
+            raise ElastixError(f"no file {path}", wanted="a model and a text", do="check the paths")
+    # torch and transformers take seconds to import.
     from elastix.compiler.precision.plan_folder import PlanContent, write_plan
     from elastix.compiler.precision.planning import curve, figures, planned
     from elastix.compiler.precision.quantizer import Quantizer, Target
@@ -87,8 +94,6 @@ def _quantize(arguments: argparse.Namespace, stages: Stages) -> tuple[Mapping[st
     from elastix.compiler.precision.summary import print_summary
     from elastix.compiler.precision.text import read_text, token_windows
 
-    speed = arguments.target_tokens_per_second
-    size = None if speed is None else bytes_for(speed, arguments.board)
     none_given = arguments.target_bits is None and arguments.target_kl is None and size is None
     target = Target(DEFAULT_BITS if none_given else arguments.target_bits, arguments.target_kl, size)
     must_be_free(arguments.output, overwrite=arguments.overwrite, marker=PLAN_FILE, maker="elastix quantize")
