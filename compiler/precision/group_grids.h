@@ -50,7 +50,7 @@ inline void find_step(Panel& panel, int group) {
     const Columns columns = columns_of(panel, group);
     const Range range = range_of(format, columns);
     Best best;
-    for (int c = 0; c < format.clipping_count; c += 2) {
+    for (int c = 0; c < format.clipping_count; ++c) {
         V step = range.widest * format.clippings[c];
         step = step > kLeastStep ? step : V{};
         V zero = centred_zero(format, range, step);
@@ -76,7 +76,7 @@ inline void find_row_scale(Panel& panel) {
 }
 
 // s and z of a group as the format writes them. What is best in floating point is partly luck, which a step that is not
-// quite the same has not: so all clippings are tried again with the steps that there are, then the neighbours of the best.
+// quite the same has not: so the steps that there are around it are all tried, and then the neighbours of the best.
 inline void find_scale(Panel& panel, int group) {
     const Format& format = panel.format;
     const Columns columns = columns_of(panel, group);
@@ -90,10 +90,11 @@ inline void find_scale(Panel& panel, int group) {
             if (format.zero_step > 0 && __builtin_fabsf(move) >= format.zero_step)
                 best.attempt(columns, step, allowed_zero(format, zero + move), top);
     };
+    const V found = panel.scales[group];
     Best best;
-    best.attempt(columns, snapped(panel.scales[group]), panel.zeros[group], top);
-    for (int c = 0; c < format.clipping_count; ++c) {
-        V step = snapped(range.widest * format.clippings[c]), zero = centred_zero(format, range, step);
+    best.attempt(columns, snapped(found), panel.zeros[group], top);
+    for (int percent = 92; percent <= 108; ++percent) {
+        V step = snapped(found * (percent / 100.0f)), zero = centred_zero(format, range, step);
         best.attempt(columns, step, zero, top);
         attempt_moves(best, step, zero, {-0.25f, 0.25f, 0.5f});
         refit(format, columns, step, zero);

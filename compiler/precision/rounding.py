@@ -30,7 +30,7 @@ from elastix.compiler.precision import _rounding
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 DAMPING: Final = 0.01
-CLIPPINGS: Final = (*np.linspace(1.05, 0.9, 20).tolist(), *np.linspace(0.85, 0.2, 12).tolist())
+CLIPPINGS: Final = (*np.linspace(1.05, 0.9, 10).tolist(), *np.linspace(0.85, 0.2, 6).tolist())
 """Parts of a group's range that its codes are tried on: some columns count so much that they are worth the others."""
 
 
