@@ -1,0 +1,92 @@
+"""`elastix quantize` on stories260K: the wanted size, the likelihood that is claimed, and every engine on the plan."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import data_path
+from models.compiled_models import Command, compiled
+
+from elastix.compiler.manifest import load_manifest
+from elastix.tools.cli import main
+from elastix.tools.session import Session
+
+STORIES = ("--lines", "--bos", "--window", 256)
+BITS = 4.64
+"""Read for each weight: 4.2 of codes, scales and zero points, the rest row scales and padding of 64 and 172 columns."""
+
+
+@pytest.fixture(scope="module")
+def later_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The end of the stories; tests read their beginning."""
+    file = tmp_path_factory.mktemp("text") / "later.txt"
+    file.write_text(data_path("text", "tinystories_val.txt").read_text(encoding="utf-8")[-500_000:], encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def plan(later_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plan of 4.6 bits."""
+    out = tmp_path_factory.mktemp("plan") / "plan"
+    model, words = data_path("stories260K"), (*STORIES, "--tokens", 172_032, "--held-out", 8192, "--target-bits", BITS)
+    assert (
+        main(["quantize", str(model), "--calibration", str(later_text), "-o", str(out), "--json", *map(str, words)])
+        == 0
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def planned(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(data_path("stories260K"), tmp_path_factory.mktemp("out") / "planned", "--precision", plan)
+
+
+@pytest.mark.slow
+def test_a_plan_keeps_its_size_and_most_of_the_likelihood(plan: Path, planned: Path, elastix: Command) -> None:
+    text = data_path("text", "tinystories_val.txt")
+    found = elastix("eval", planned, "--text", text, "--lines", "--bos", "--context", 256, "--tokens", 20_000)
+    assert BITS - 0.1 < found["bits_per_weight"] <= BITS
+    assert found["nll"] <= 1.52
+    layers = yaml.safe_load((plan / "plan.yaml").read_text())["layers"]
+    assert len({(each["bits"], each["group"]) for each in layers.values()}) > 2
+    assert (plan / "curve.svg").read_text().startswith("<svg") and (plan / "bits.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.slow
+def test_mixed_precisions_agree_in_every_bit_and_cycles_follow_bytes(planned: Path) -> None:
+    with ExitStack() as stack:
+        session = Session(planned, "rtl", "emulator", stack)
+        session.use(session.chosen)
+        token = 1
+        for position in range(100):
+            token = int(session.step(token, position).argmax())
+        assert session.checked is not None
+        figures: dict[str, Any] = session.figures({})
+        assert figures["launches_compared"] == 100 * len(load_manifest(planned).layers)
+
+
+def test_the_oracle_agrees_on_the_plan(planned: Path) -> None:
+    with ExitStack() as stack:
+        session = Session(planned, "emulator", "oracle", stack)
+        session.use(session.chosen)
+        token = 1
+        for position in range(3):
+            token = int(session.step(token, position).argmax())
+        assert session.checked is not None and session.checked.launches > 0
+
+
+def test_a_text_that_is_too_short_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "short.txt").write_text("Once upon a time.")
+    words = ["quantize", str(data_path("stories260K")), "--calibration", str(tmp_path / "short.txt")]
+    assert main([*words, "-o", str(tmp_path / "plan"), "--window", "64", "--json"]) == 1
+    assert "a text of" in capsys.readouterr().err
+    assert not (tmp_path / "plan").exists() and not (tmp_path / "plan.partial").exists()
+
+
+def test_text_that_is_no_utf8_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "latin.txt").write_bytes("Es war einmal ein König".encode("latin-1"))
+    words = ["quantize", str(data_path("stories260K")), "--calibration", str(tmp_path / "latin.txt")]
+    assert main([*words, "-o", str(tmp_path / "plan"), "--json"]) == 1
+    assert "not UTF-8" in capsys.readouterr().err
