@@ -90,6 +90,8 @@ def _files(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -> E
         stream = None
         if rounding is not None and rounding.plan is not None:
             formats = formats_of(model, rounding.plan)
+            for name in formats:
+                rounding.activation_bits_of(name)  # what is wrong shows before anything is run
             stream = stream_of_sites(model.sites, formats, beat=options.beat, channels=options.channels)
         reference = None if arguments.no_reference else arguments.reference or path
         itself = reference is not None and arguments.reference is None and rounding is None

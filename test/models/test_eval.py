@@ -186,6 +186,14 @@ def test_activation_bits_of_a_plan_are_obeyed(model: Path, text: Path, tmp_path:
     assert [fewer[name] for name in ("nll", "kl", "top1")] == [by_option[name] for name in ("nll", "kl", "top1")]
 
 
+def test_a_plan_that_wants_more_than_the_processor_has(
+    model: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text("layers:\n  model.layers.2.mlp.up_proj: {bits: 4, activation_bits: 12}\n")
+    said = refused(capsys, model, "--text", text, "--tokens", 100, "--precision", tmp_path / "plan.yaml")
+    assert said == f"{tmp_path}/plan.yaml:2: activations of 12 bits; wanted: at most 11"
+
+
 def test_a_folder_that_was_moved(stories: Path, model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:
     """Its model is found where it was, or named; without one there is no KL."""
     moved = shutil.copytree(stories, tmp_path / "moved")
