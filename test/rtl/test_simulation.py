@@ -122,7 +122,7 @@ def test_a_device_launches_on_it(kind: type[ProcessorEngine]) -> None:
 
 @pytest.mark.parametrize("model", [IDEAL, DDR3_1600_X16], ids=lambda model: model.name)
 def test_random_timing_changes_no_bit(model: MemoryModel) -> None:
-    work = layer_for(SMALL, Format(2, 32), 9, 250)
+    work = layer_for(SMALL, Format(2, 32), 33, 250)
     wanted = expected(work, SMALL)
     cycles = set[int]()
     for seed in range(6):
