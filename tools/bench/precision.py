@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from elastix.compiler.precision.quantizer import Quantized, Quantizer
 
 NAME = "precision"
+COSTS = ("bytes", "kl")
 HELP = "KL of chosen formats beside the best single format of the same size, on text that calibrated nothing"
 
 
@@ -88,6 +89,3 @@ def _best_single(quantizer: "Quantizer", size: int, test: Any) -> dict[str, Any]
     }
     form = min((form for form, (bytes_, _) in sums.items() if bytes_ <= size), key=lambda form: sums[form][1])
     return {"format": str(form), **_figures(quantizer.uniform(form), quantizer, test)}
-
-
-COSTS = ("bytes", "kl")
