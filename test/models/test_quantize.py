@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -54,27 +53,23 @@ def test_a_plan_keeps_its_size_and_most_of_the_likelihood(plan: Path, planned: P
     assert (plan / "curve.svg").read_text().startswith("<svg") and (plan / "bits.svg").read_text().startswith("<svg")
 
 
-@pytest.mark.slow
-def test_mixed_precisions_agree_in_every_bit_and_cycles_follow_bytes(planned: Path) -> None:
+def launches_compared(folder: Path, engine: str, beside: str, tokens: int) -> int:
+    """Launches of a greedy text that two engines agreed on in every bit; a difference raises."""
     with ExitStack() as stack:
-        session = Session(planned, "rtl", "emulator", stack)
+        session = Session(folder, engine, beside, stack)
         session.use(session.chosen)
         token = 1
-        for position in range(100):
+        for position in range(tokens):
             token = int(session.step(token, position).argmax())
         assert session.checked is not None
-        figures: dict[str, Any] = session.figures({})
-        assert figures["launches_compared"] == 100 * len(load_manifest(planned).layers)
+        return session.checked.launches
 
 
-def test_the_oracle_agrees_on_the_plan(planned: Path) -> None:
-    with ExitStack() as stack:
-        session = Session(planned, "emulator", "oracle", stack)
-        session.use(session.chosen)
-        token = 1
-        for position in range(3):
-            token = int(session.step(token, position).argmax())
-        assert session.checked is not None and session.checked.launches > 0
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "beside", "tokens"), [("rtl", "emulator", 100), ("emulator", "oracle", 3)])
+def test_mixed_precisions_agree_in_every_bit(planned: Path, engine: str, beside: str, tokens: int) -> None:
+    layers = len(load_manifest(planned).layers)
+    assert launches_compared(planned, engine, beside, tokens) == tokens * layers
 
 
 def test_a_text_that_is_too_short_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
