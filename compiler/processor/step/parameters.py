@@ -1,0 +1,95 @@
+"""The parameters of a step processor."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.processor.parameters import ProcessorParameters, index_bits
+
+ELEMENT_BITS: Final = 20
+"""Bits of an element's address in vector or constant memory."""
+ALIGNMENT: Final = 8
+"""Elements that every address in vector and constant memory is a multiple of, whatever the lanes."""
+SCALAR_REGISTERS: Final = 64
+FEATURES: Final = ("rotate", "normalize_shift", "mean", "embed", "attention", "arg_max")
+"""What a processor may do without."""
+ACTIVATIONS: Final = ("silu", "gelu", "gelu_tanh", "relu")
+
+
+@dataclass(frozen=True)
+class StepParameters(ProcessorParameters):
+    """What is generated for a whole decode step.
+
+    vector_lanes: L, elements a cycle, 1, 2, 4 or 8. vector_elements, constant_elements: fp32 values of the memories,
+    multiples of 8, at most 2^20. max_context: rows of a cache. head_dim: Dh, elements of a row, a power of two of at
+    least 8. kv_heads: heads of keys and values. group: query heads to a kv head. attention_lanes: W, bytes of a row
+    taken a cycle, a power of two up to beat/8. activations: of ACTIVATIONS, at most one that is not relu. features:
+    of FEATURES. Raises ElastixError for values outside these ranges.
+    """
+
+    vector_lanes: int = 4
+    vector_elements: int = 8192
+    constant_elements: int = 4096
+    max_context: int = 512
+    head_dim: int = 64
+    kv_heads: int = 1
+    group: int = 1
+    attention_lanes: int = 8
+    activations: tuple[str, ...] = ("silu",)
+    features: tuple[str, ...] = FEATURES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value, choices in (
+            ("vector_lanes", self.vector_lanes, (1, 2, 4, 8)),
+            ("head_dim", self.head_dim, (8, 16, 32, 64, 128, 256)),
+            ("attention_lanes", self.attention_lanes, tuple(1 << n for n in range((self.beat // 8).bit_length()))),
+        ):
+            if value not in choices:
+                raise ElastixError(f"{name} = {value}", wanted=", ".join(map(str, choices)))
+        for name, value, low, high in (
+            ("vector_elements", self.vector_elements, ALIGNMENT, 1 << ELEMENT_BITS),
+            ("constant_elements", self.constant_elements, ALIGNMENT, 1 << ELEMENT_BITS),
+            ("max_context", self.max_context, 1, 1 << 18),
+            ("kv_heads", self.kv_heads, 1, 255),
+            ("group", self.group, 1, 32),
+        ):
+            if not low <= value <= high:
+                raise ElastixError(f"{name} = {value}", wanted=f"{low} ... {high}")
+        for name, values, choices in (
+            ("activations", self.activations, ACTIVATIONS),
+            ("features", self.features, FEATURES),
+        ):
+            for value in values:
+                if value not in choices:
+                    raise ElastixError(f"{name} has {value}", wanted=", ".join(choices))
+        for name, value in (("vector_elements", self.vector_elements), ("constant_elements", self.constant_elements)):
+            if value % ALIGNMENT:
+                raise ElastixError(f"{name} = {value}", wanted=f"a multiple of {ALIGNMENT}")
+        if len([each for each in self.activations if each != "relu"]) > 1:
+            raise ElastixError(f"activations {', '.join(self.activations)}", wanted="one beside relu")
+
+    @property
+    def row_beats(self) -> int:
+        """Beats of a cached row of codes."""
+        return -(-8 * self.head_dim // self.beat)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a cached row of codes, padding included."""
+        return self.row_beats * self.beat // 8
+
+    @property
+    def position_bits(self) -> int:
+        """Bits of a number of rows, 0 … max_context."""
+        return self.max_context.bit_length()
+
+    @property
+    def vector_word_bits(self) -> int:
+        """Bits of the address of a word of L elements in vector memory."""
+        return index_bits(-(-self.vector_elements // self.vector_lanes))
+
+    @property
+    def constant_word_bits(self) -> int:
+        """Bits of the address of a word of L elements in constant memory."""
+        return index_bits(-(-self.constant_elements // self.vector_lanes))
