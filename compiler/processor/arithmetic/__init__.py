@@ -1,0 +1,1 @@
+"""Arithmetic modules of the vector engine: fully pipelined, of fixed latency; see README.md."""
