@@ -6,6 +6,7 @@ from typing import Final
 from elastix.compiler.ir import Op, RankedTensorType, Result, Type, Value, inferred, shape_of
 from elastix.dialects import rules
 from elastix.dialects.elx.dialect import Elx
+from elastix.dialects.elx.ops import appended, attended
 
 CODES: Final = {"i8": 8, "i4": 4}
 """Element types of a cache of codes, and their bits."""
@@ -51,15 +52,8 @@ class QuantizedCacheUpdateOp(Op, dialect=Elx, name="quantized_cache_update"):
         yield from (broken := list(_codes("cache", self.cache, ("B", "Hkv", "S", "Dh"), ("i8", "i4"))))
         if broken:
             return
-        batch, heads, length, width = shape_of(self.cache)
-        yield from rules.tensor("scales", self.scales, (batch, heads, length), element="bf16")
-        yield from (broken := list(rules.tensor("new", self.new, (batch, heads, "T", width))))
-        if broken:
-            return
-        tokens = shape_of(self.new)[2]
-        if tokens > length:
-            yield f"new has {tokens} tokens, wanted at most the {length} of the cache"
-        yield from rules.tensor("positions", self.positions, (tokens,), element="i64")
+        yield from rules.tensor("scales", self.scales, shape_of(self.cache)[:3], element="bf16")
+        yield from appended(self.cache, self.new, self.positions)
 
 
 class QuantizedAttentionOp(Op, dialect=Elx, name="quantized_attention"):
@@ -84,24 +78,18 @@ class QuantizedAttentionOp(Op, dialect=Elx, name="quantized_attention"):
         return self.q.type
 
     def wrong(self) -> Iterator[str]:
-        yield from (broken := list(rules.tensor("q", self.q, ("B", "H", "T", "Dh"))))
+        operands = attended(self.q, self.k, self.v, self.positions, self.mask, _codes_or_floats)
+        yield from (broken := list(operands))
         if broken:
             return
-        batch, heads, tokens, width = shape_of(self.q)
-        yield from (broken := list(_codes("k", self.k, (batch, "Hkv", "S", width), ("i8", "i4", "f32"))))
-        if broken:
-            return
-        _, kv_heads, length, _ = shape_of(self.k)
-        if not kv_heads or heads % kv_heads:
-            yield f"q has {heads} heads, wanted a multiple of the {kv_heads} of k"
-        sizes = (batch, kv_heads, length)
-        yield from _codes("v", self.v, (*sizes, width), ("i8", "i4", "f32"))
         for name, codes, scales in (("k", self.k, self.k_scales), ("v", self.v, self.v_scales)):
-            yield from _scales(name, codes, scales, sizes)
+            yield from _scales(name, codes, scales)
         if self.k_scales is None and self.v_scales is None:
             yield "neither k nor v has scales, wanted elx.attention for such"
-        yield from rules.tensor("positions", self.positions, (tokens,), element="i64")
-        yield from rules.tensor("mask", self.mask, (batch, 1, tokens, length))
+
+
+def _codes_or_floats(name: str, value: Value, sizes: rules.Sizes) -> Iterator[str]:
+    return _codes(name, value, sizes, ("i8", "i4", "f32"))
 
 
 def _codes(name: str, value: Value, sizes: rules.Sizes, elements: tuple[str, ...]) -> Iterator[str]:
@@ -112,11 +100,11 @@ def _codes(name: str, value: Value, sizes: rules.Sizes, elements: tuple[str, ...
         yield f"{name} has heads of {shape_of(value)[-1]} codes of 4 bits, wanted an even number"
 
 
-def _scales(name: str, codes: Value, scales: Value | None, sizes: tuple[int, int, int]) -> Iterator[str]:
+def _scales(name: str, codes: Value, scales: Value | None) -> Iterator[str]:
     coded = _element(codes) in CODES
     if coded != (scales is not None):
         yield f"{name} has elements of {_element(codes)} and {'no ' if coded else ''}scales, wanted scales with codes"
-    yield from rules.tensor(f"{name}_scales", scales, sizes, element="bf16")
+    yield from rules.tensor(f"{name}_scales", scales, shape_of(codes)[:3], element="bf16")
 
 
 def _element(value: Value) -> str:

@@ -1,6 +1,6 @@
 """The float ops of `elx` other than the linear ones; builtin tensors of f32, static shapes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Final
 
@@ -10,6 +10,8 @@ from elastix.dialects.elx.dialect import Elx as Elx
 
 ACTIVATIONS: Final = ("silu", "gelu", "gelu_tanh", "relu")
 """Kinds of activation, in the order of the runtime's code."""
+Wants = Callable[[str, Value, rules.Sizes], Iterator[str]]
+"""Of an operand by name: what is wrong with it as a tensor of these sizes."""
 
 
 class RmsNormOp(Op, dialect=Elx, name="rms_norm"):
@@ -111,14 +113,19 @@ class CacheUpdateOp(Op, dialect=Elx, name="cache_update"):
         yield from (broken := list(rules.tensor("cache", self.cache, ("B", "Hkv", "S", "Dh"))))
         if broken:
             return
-        batch, heads, length, width = shape_of(self.cache)
-        yield from (broken := list(rules.tensor("new", self.new, (batch, heads, "T", width))))
-        if broken:
-            return
-        tokens = shape_of(self.new)[2]
-        if tokens > length:
-            yield f"new has {tokens} tokens, wanted at most the {length} of the cache"
-        yield from rules.tensor("positions", self.positions, (tokens,), element="i64")
+        yield from appended(self.cache, self.new, self.positions)
+
+
+def appended(cache: Value, new: Value, positions: Value) -> Iterator[str]:
+    """Wants rows to write into a cache B × Hkv × S × Dh that was found right: B × Hkv × T × Dh, T ≤ S, T positions."""
+    batch, heads, length, width = shape_of(cache)
+    yield from (broken := list(rules.tensor("new", new, (batch, heads, "T", width))))
+    if broken:
+        return
+    tokens = shape_of(new)[2]
+    if tokens > length:
+        yield f"new has {tokens} tokens, wanted at most the {length} of the cache"
+    yield from rules.tensor("positions", positions, (tokens,), element="i64")
 
 
 class AttentionOp(Op, dialect=Elx, name="attention"):
@@ -142,19 +149,26 @@ class AttentionOp(Op, dialect=Elx, name="attention"):
         return self.q.type
 
     def wrong(self) -> Iterator[str]:
-        yield from (broken := list(rules.tensor("q", self.q, ("B", "H", "T", "Dh"))))
-        if broken:
-            return
-        batch, heads, tokens, width = shape_of(self.q)
-        yield from (broken := list(rules.tensor("k", self.k, (batch, "Hkv", "S", width))))
-        if broken:
-            return
-        _, kv_heads, length, _ = shape_of(self.k)
-        if not kv_heads or heads % kv_heads:
-            yield f"q has {heads} heads, wanted a multiple of the {kv_heads} of k"
-        yield from rules.tensor("v", self.v, (batch, kv_heads, length, width))
-        yield from rules.tensor("positions", self.positions, (tokens,), element="i64")
-        yield from rules.tensor("mask", self.mask, (batch, 1, tokens, length))
+        yield from attended(self.q, self.k, self.v, self.positions, self.mask)
+
+
+def attended(
+    q: Value, k: Value, v: Value, positions: Value | None, mask: Value | None, cache: Wants = rules.tensor
+) -> Iterator[str]:
+    """Wants operands of attention whose sizes go together; cache: what k and v are wanted to be besides."""
+    yield from (broken := list(rules.tensor("q", q, ("B", "H", "T", "Dh"))))
+    if broken:
+        return
+    batch, heads, tokens, width = shape_of(q)
+    yield from (broken := list(cache("k", k, (batch, "Hkv", "S", width))))
+    if broken:
+        return
+    _, kv_heads, length, _ = shape_of(k)
+    if not kv_heads or heads % kv_heads:
+        yield f"q has {heads} heads, wanted a multiple of the {kv_heads} of k"
+    yield from cache("v", v, (batch, kv_heads, length, width))
+    yield from rules.tensor("positions", positions, (tokens,), element="i64")
+    yield from rules.tensor("mask", mask, (batch, 1, tokens, length))
 
 
 class GatedActivationOp(Op, dialect=Elx, name="gated_activation"):

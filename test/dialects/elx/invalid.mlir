@@ -476,3 +476,22 @@ func.func @no_codes(%q: tensor<1x8x1x8xf32>, %k: tensor<1x4x16x8xf32>) {
       : (tensor<1x8x1x8xf32>, tensor<1x4x16x8xf32>, tensor<1x4x16x8xf32>) -> tensor<1x8x1x8xf32>
   return
 }
+
+// -----
+
+// What elx.attention wants of its operands' sizes is wanted of codes too.
+func.func @quantized_attention_heads(%q: tensor<1x8x1x8xf32>, %k: tensor<1x3x16x8xi8>, %s: tensor<1x3x16xbf16>) {
+  // expected-error@+1 {{'elx.quantized_attention' op q has 8 heads, wanted a multiple of the 3 of k}}
+  %0 = "elx.quantized_attention"(%q, %k, %k, %s, %s) {scale = 1.0 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 0, 0>}
+      : (tensor<1x8x1x8xf32>, tensor<1x3x16x8xi8>, tensor<1x3x16x8xi8>, tensor<1x3x16xbf16>, tensor<1x3x16xbf16>) -> tensor<1x8x1x8xf32>
+  return
+}
+
+// -----
+
+func.func @quantized_cache_update_tokens(%c: tensor<1x4x16x8xi8>, %s: tensor<1x4x16xbf16>, %n: tensor<1x4x17x8xf32>, %p: tensor<17xi64>) {
+  // expected-error@+1 {{'elx.quantized_cache_update' op new has 17 tokens, wanted at most the 16 of the cache}}
+  %0:2 = "elx.quantized_cache_update"(%c, %s, %n, %p)
+      : (tensor<1x4x16x8xi8>, tensor<1x4x16xbf16>, tensor<1x4x17x8xf32>, tensor<17xi64>) -> (tensor<1x4x16x8xi8>, tensor<1x4x16xbf16>)
+  return
+}
