@@ -37,6 +37,17 @@ def reproducers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch on one thread: the layers of test models are small, so threads would only wait for each other."""
+    import torch  # takes seconds
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Quick classes run before slow ones; within a class the order stays."""
 

@@ -1,6 +1,5 @@
 """Calibration of a trained model: its text, its logits, and what squared gradients say about the KL of a change."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,9 @@ from elastix.compiler.precision.calibrate import calibrate
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.precision.text import read_text, token_windows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LINEARS = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The layers are small: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The evaluator that gives quality figures: it computes what the engines compute, up to the rounding of float sums."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,9 @@ from elastix.compiler.rounded_caches import read_back, rounded_caches
 from elastix.runtime.device import Device
 from elastix.tools.bench import quality
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 A = 11
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The layers are small: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 FORMATS = [default_format(8), default_format(4), Format(3, 64, "s6", "half_step")]

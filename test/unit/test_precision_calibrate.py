@@ -1,6 +1,6 @@
 """Streaming a model block by block: transformers' own logits, autograd's own gradients, whatever was interrupted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from elastix.compiler.precision.calibrate import SecondMoments, calibrate, work
 from elastix.compiler.precision.calibration import fisher_file, gradient_file, hidden_file, moments_file
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.precision.text import read_text, token_windows
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL: dict[str, Any] = {
     "vocab_size": 90,
@@ -42,15 +44,6 @@ CONFIGS: dict[str, Callable[[], Any]] = {
         **ENDS, hidden_size=64, ffn_dim=128, num_hidden_layers=2, num_attention_heads=4, word_embed_proj_dim=32
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The layers are small: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def saved(folder: Path, kind: str) -> nn.Module:

@@ -1,6 +1,5 @@
 """Choosing formats for a small random model: sizes that were asked for, the same plan each time, nothing done twice."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,9 @@ from elastix.compiler.precision.sites import Site
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.stages import Stages
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FORMATS = tuple(Format.parse(f"{bits}b g64 s8c8 asymmetric") for bits in (2, 3, 4, 6))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The layers are small: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=["tied", "untied"])
