@@ -55,6 +55,8 @@ def load_arc(module: Module) -> LoadedCircuit:
     # Aligned as the widest vector loads want; slack so that an address of a port may be read in eights.
     buffer = np.zeros(model.size + 4096 + 64, dtype=np.uint8)
     base = -(-buffer.ctypes.data // 4096) * 4096
+    for offset, data in model.contents:
+        ctypes.memmove(base + offset, data, len(data))
     # The wrapper that raw_lookup finds takes an array of pointers to the arguments, of which there is one: the state.
     argument = ctypes.c_uint64(base)
     arguments = (ctypes.c_void_p * 1)(ctypes.addressof(argument))

@@ -3,6 +3,7 @@
 from elastix.compiler.circuit.lower import CompiledModel, to_llvm, to_systemverilog
 from elastix.compiler.circuit.memory import Memory, address_bits
 from elastix.compiler.circuit.module import Module
+from elastix.compiler.circuit.rom import rom
 from elastix.compiler.circuit.signal import Register, Signal, Wire, concat, mux, select
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "address_bits",
     "concat",
     "mux",
+    "rom",
     "select",
     "to_llvm",
     "to_systemverilog",

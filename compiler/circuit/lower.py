@@ -2,6 +2,7 @@
 
 import importlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class CompiledModel:
     ports, registers: name -> (byte offset in the state, width in bits); little endian, unused high bits zero.
     size: bytes of the state, zero at power-on, 16-byte aligned or better.
     previous_clock: offset of the byte that remembers the clock; with `clk` at 1, writing 0 there makes a call a cycle.
+    contents: (byte offset, bytes) to be written into the state before its first use, for memories with contents.
     """
 
     text: str
@@ -56,6 +58,7 @@ class CompiledModel:
     registers: dict[str, tuple[int, int]]
     size: int
     previous_clock: int
+    contents: tuple[tuple[int, bytes], ...] = ()
 
 
 def to_systemverilog(module: Module) -> dict[str, str]:
@@ -79,10 +82,17 @@ def to_llvm(module: Module, top: str | None = None) -> CompiledModel:
     with _Circt() as circt:
         design = circt.parse(_source(tops[0], "simulation"))
         circt.run(design, MODEL_PASSES)
-        model = _Model(design)
+        words = {key: value for part in tops[0].hierarchy() for key, value in part.contents.items()}
+        model = _Model(design, words)
         circt.run(design, CODE_PASSES)
         return CompiledModel(
-            str(design), f"{name}_eval", model.ports, model.registers, model.size, model.previous_clock
+            str(design),
+            f"{name}_eval",
+            model.ports,
+            model.registers,
+            model.size,
+            model.previous_clock,
+            tuple(model.contents),
         )
 
 
@@ -125,7 +135,7 @@ class _Circt:
 class _Model:
     """Offsets out of the `arc.model` op, read before the last passes drop them."""
 
-    def __init__(self, design: Any) -> None:
+    def __init__(self, design: Any, words: Mapping[str, tuple[int, ...]]) -> None:
         model = next(
             operation.operation for operation in design.body.operations if operation.operation.name == "arc.model"
         )
@@ -133,6 +143,8 @@ class _Model:
         self.registers: dict[str, tuple[int, int]] = {}
         self.size = _round_up(_integer(model.attributes["storageBytes"]), 16)
         self.previous_clock = -1
+        self.contents: list[tuple[int, bytes]] = []
+        self._words = words
         for operation in model.regions[0].blocks[0].operations:
             self._read(operation.operation)
 
@@ -144,6 +156,11 @@ class _Model:
             place = _integer(operation.attributes["offset"]), _state_width(str(operation.results[0].type))
             table = self.registers if operation.name == "arc.alloc_state" else self.ports
             table[str(operation.attributes["name"].value)] = place
+        elif operation.name == "arc.alloc_memory" and "name" in operation.attributes:
+            stride = _integer(operation.attributes["stride"])
+            words = self._words[str(operation.attributes["name"].value).rpartition("/")[2]]
+            data = b"".join(word.to_bytes(stride, "little") for word in words)
+            self.contents.append((_integer(operation.attributes["offset"]), data))
         elif operation.name == "arc.state_write":
             state, value = operation.operands[0].owner, operation.operands[1].owner
             if value.name == "seq.from_clock":

@@ -31,15 +31,27 @@ class Module:
         self._labels: set[str] = set()
         self._count = 0
         self._text: dict[Target, str] = {}
+        self.contents: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def from_text(
-        cls, name: str, inputs: dict[str, int], outputs: dict[str, int], *, verilog: str, simulation: str
+        cls,
+        name: str,
+        inputs: dict[str, int],
+        outputs: dict[str, int],
+        *,
+        verilog: str,
+        simulation: str,
+        contents: Mapping[str, tuple[int, ...]] | None = None,
     ) -> "Module":
-        """A clocked module given as CIRCT IR, where the two targets need different ops (memories)."""
+        """A clocked module given as CIRCT IR, where the two targets need different ops (memories).
+
+        contents: words that memories have from the start in simulation, by name of the memory.
+        """
         module = cls(name)
         module.inputs, module.outputs, module.clocked = inputs, outputs, True
         module._text = {"verilog": verilog, "simulation": simulation}
+        module.contents = dict(contents or {})
         return module
 
     # ports
