@@ -28,6 +28,7 @@ class Module:
         self._lines: list[str] = []
         self._results: list[Signal] = []
         self._later: list[Wire | Register] = []
+        self._unused: list[Signal] = []
         self._labels: set[str] = set()
         self._count = 0
         self._text: dict[Target, str] = {}
@@ -83,6 +84,11 @@ class Module:
         wire = Wire(self, self._fresh(), width, self._label(name))
         self._later.append(wire)
         return wire
+
+    def unused(self, value: Signal) -> None:
+        """Says that not every bit of an input is looked at, so that lint has nothing to ask."""
+        self._own(value, "unused value")
+        self._unused.append(value)
 
     def register(self, name: str, next: Signal, *, enable: Signal | None = None, reset: int | None = None) -> Signal:
         """A register taking `next` at each clock edge (where `enable` is 1).
@@ -202,6 +208,11 @@ class Module:
                 later.append(f'{item.ssa} = hw.wire {item.source.ssa} name "{item.label}" : i{item.width}')
             else:
                 later += self._register_lines(item, item.source, target)
+        if target == "verilog":
+            # Lint knows by the name; the symbol keeps the wire, which nothing reads.
+            for index, value in enumerate(self._unused):
+                name = f"unused_{index}"
+                later.append(f'%{name} = hw.wire {value.ssa} sym @{name} name "{name}" : i{value.width}')
         ports = (["in %clk : !seq.clock"] if self.clocked else []) + (["in %rst : i1"] if self.resettable else [])
         ports += [f"in %{name} : i{width}" for name, width in self.inputs.items()]
         ports += [f"out {name} : i{width}" for name, width in self.outputs.items()]
