@@ -1,0 +1,32 @@
+"""A small queue in LUT memory, whose first word is there at once."""
+
+from functools import cache
+
+from elastix.compiler.circuit import Memory, Module, mux
+
+QUEUE_DEPTH = 16
+"""Words: LUT memories have so many places anyway."""
+
+
+@cache
+def queue(width: int) -> Module:
+    """QUEUE_DEPTH words of `width` bits.
+
+    push, push_data, while `room`: in. valid, data, and `take`, only while valid: out. clear (pulse): empty; what is
+    pushed then is lost.
+    """
+    m = Module(f"queue_{QUEUE_DEPTH}x{width}", queue.__doc__, {"width": width})
+    clear = m.input("clear")
+    push, push_data, take = m.input("push"), m.input("push_data", width), m.input("take")
+    memory = Memory(m, "words", QUEUE_DEPTH, width, latency=0)
+    bits = memory.address_bits
+    count = m.state("count", bits + 1, reset=0)
+    tail, head = m.state("tail", bits, reset=0), m.state("head", bits, reset=0)
+    tail.next(mux(clear, 0, tail + 1), enable=clear | push)
+    head.next(mux(clear, 0, head + 1), enable=clear | take)
+    count.next(mux(clear, 0, count + push.zext(bits + 1) - take.zext(bits + 1)))
+    memory.write(tail, push_data, push)
+    m.output("valid", count.any())
+    m.output("room", ~count[-1])
+    m.output("data", memory.read(head))
+    return m

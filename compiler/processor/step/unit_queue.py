@@ -1,0 +1,128 @@
+"""The instructions of a unit, in order, each until the units have finished what it waits for."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from elastix.compiler.circuit import Module, Register, Signal, concat, mux
+from elastix.compiler.processor.step.completion_counters import FINISHED_BITS
+from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
+from elastix.compiler.processor.step.instructions import FIELDS, UNIT_OF, Opcode, Unit
+from elastix.compiler.processor.step.parameters import ELEMENT_BITS
+from elastix.compiler.processor.step.queue import queue
+
+_DISPATCH_ONLY: Mapping[Opcode, tuple[str, ...]] = {
+    Opcode.LINEAR: ("weights", "block_beats", "channel_stride"),
+    Opcode.SCORES: ("keys", "key_scales", "values", "value_scales"),
+    Opcode.VALUES: ("values",),
+    Opcode.LOAD: ("address", "stride"),
+    Opcode.EMBED: ("weights", "block_beats", "channel_stride"),
+}
+SIDE_BITS: Mapping[Unit, dict[str, int]] = {
+    Unit.MATRIX: {"blocks": 32, "more": 6},
+    Unit.VECTOR: {"position": ELEMENT_BITS},
+    Unit.ATTENTION: {"position": ELEMENT_BITS},
+    Unit.LOAD: {"position": ELEMENT_BITS, "channel": 6, "slice": 4},
+}
+"""What a unit gets beside its instruction."""
+
+
+def kept_bits(unit: Unit) -> list[int]:
+    """The bits of an instruction that its unit looks at, in rising order; of the opcode, what tells the unit's apart."""
+    opcodes = [opcode for opcode, other in UNIT_OF.items() if other is unit]
+    kept = {bit for bit in range(3) if len({opcode >> bit & 1 for opcode in opcodes}) > 1}
+    for opcode in opcodes:
+        for each in FIELDS[opcode]:
+            if not each.name.startswith("wait_") and each.name not in ("opcode", *_DISPATCH_ONLY.get(opcode, ())):
+                kept |= set(range(32 * each.word + each.low, 32 * each.word + each.low + each.bits))
+    return sorted(kept)
+
+
+def _runs(bits: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring bits together: (first, one past the last)."""
+    runs = list[tuple[int, int]]()
+    for bit in bits:
+        if runs and runs[-1][1] == bit:
+            runs[-1] = (runs[-1][0], bit + 1)
+        else:
+            runs.append((bit, bit + 1))
+    return runs
+
+
+@cache
+def unit_queue(unit: Unit) -> Module:
+    """The instructions of a unit, in order, each until the units have finished what it waits for.
+
+    push, while `room`: in_instruction, skip, in_… as SIDE_BITS names. begin, taken, instruction, …: out; the bits of an
+    instruction that only dispatch looks at are 0. finished_<unit>: instructions finished in this run. `skipped` (pulse):
+    an instruction with `skip` came to its place: its counts reached, all earlier ones finished. `idle`: all that was
+    pushed is finished. clear (pulse): empty, nothing begun.
+    """
+    m = Module(f"{unit.name.lower()}_queue", unit_queue.__doc__)
+    clear, push, skip, taken = m.input("clear"), m.input("push"), m.input("skip"), m.input("taken")
+    instruction = m.input("in_instruction", INSTRUCTION_BITS)
+    sides = {name: m.input(f"in_{name}", width) for name, width in SIDE_BITS[unit].items()}
+    finished = [m.input(f"finished_{other.name.lower()}", FINISHED_BITS) for other in Unit]
+    # The waits are common fields, whatever the opcode.
+    waits = [field(instruction, Opcode.END, f"wait_{other.name.lower()}") for other in Unit]
+    runs = _runs(kept_bits(unit))
+    parts = [skip, *waits, *sides.values(), *(instruction[low:high] for low, high in runs)]
+
+    load = m.wire("load", 1)
+    words = m.instance(
+        "words",
+        queue(sum(part.width for part in parts)),
+        clear=clear,
+        push=push,
+        push_data=concat(*reversed(parts)),
+        take=load,
+    )
+    m.output("room", words["room"])
+    head = list[Signal]()
+    for part in parts:
+        low = sum(each.width for each in head)
+        head.append(words["data"][low : low + part.width])
+
+    # The head waits in registers, so that counts are compared and the unit looks at it without the memory's delay.
+    present = m.state("present", 1, reset=0)
+    names = ["skip", *(f"wait_{other.name.lower()}" for other in Unit), *sides, *(f"bits_{low}" for low, _ in runs)]
+    held = [m.register(f"head_{name}", value, enable=load) for name, value in zip(names, head, strict=True)]
+    skip_head, wait_head = held[0], held[1 : 1 + len(waits)]
+    leaving = m.wire("leaving", 1)
+    load.assign(words["valid"] & (~present | leaving) & ~clear)
+    present.next(~clear & (load | (present & ~leaving)))
+    counts_reached = concat(*(done >= wait for done, wait in zip(finished, wait_head, strict=True))).all()
+    reached = m.register("reached", present & ~leaving & ~clear & counts_reached, reset=0)
+    begin = m.named("begin_now", reached & ~skip_head)
+    given: Register = m.state("given", FINISHED_BITS, reset=0)
+    none_under_way = m.named("none_under_way", finished[unit] == given)
+    skipped = m.named("skipped_now", reached & skip_head & none_under_way)
+    leaving.assign((begin & taken) | skipped)
+    given.next(mux(clear, 0, given + 1), enable=clear | leaving)
+
+    m.output("begin", begin)
+    m.output("skipped", skipped)
+    m.output("idle", ~words["valid"] & ~present & none_under_way)
+    for name, value in zip(sides, held[1 + len(waits) :], strict=False):
+        m.output(name, value)
+    m.output("instruction", _instruction(m, unit, runs, held[1 + len(waits) + len(sides) :]))
+    return m
+
+
+def _instruction(m: Module, unit: Unit, runs: Sequence[tuple[int, int]], values: Sequence[Signal]) -> Signal:
+    """The 512 bits, with zeros where none were kept; of the opcode, what all of the unit's have in common."""
+    opcodes = [opcode for opcode, other in UNIT_OF.items() if other is unit]
+    common = opcodes[0]
+    for opcode in opcodes:
+        common &= opcode
+    parts, at = list[Signal](), 0
+
+    def constant(low: int, high: int) -> None:
+        if high > low:
+            parts.append(m.constant(common >> low & ((1 << (high - low)) - 1), high - low))
+
+    for (low, high), value in zip(runs, values, strict=True):
+        constant(at, low)
+        parts.append(value)
+        at = high
+    constant(at, INSTRUCTION_BITS)
+    return concat(*reversed(parts))
