@@ -72,6 +72,33 @@ def test_mixed_precisions_agree_in_every_bit(planned: Path, engine: str, beside:
     assert launches_compared(planned, engine, beside, tokens) == tokens * layers
 
 
+SHORT = ("--lines", "--bos", "--window", 256, "--tokens", 8192, "--held-out", 2048)
+HELD_OUT = ("--lines", "--bos", "--context", 256, "--offset", 8160, "--tokens", 2040)
+"""What SHORT measures: 8 windows behind the first 32, each with 255 tokens of the text and the one it begins with."""
+
+
+@pytest.mark.parametrize("kl", [0.1, 0.02])
+def test_a_wanted_kl_is_what_the_plan_has(kl: float, later_text: Path, tmp_path: Path, elastix: Command) -> None:
+    """Not more, and not so much less that bytes were wasted: measured again, from the plan's files."""
+    model, out = data_path("stories260K"), tmp_path / "plan"
+    found = elastix("quantize", model, "--calibration", later_text, "-o", out, *SHORT, "--target-kl", kl)
+    again = elastix("eval", model, "--precision", out, "--text", later_text, *HELD_OUT, "--kv-bits", 32)
+    assert 0.85 * kl <= again["kl"] <= kl
+    assert again["kl"] == pytest.approx(found["kl_expected"], rel=0.01)
+    assert again["bytes_per_token"] == found["bytes_per_token"]
+
+
+def test_a_wanted_speed_is_what_the_boards_memory_allows(later_text: Path, tmp_path: Path, elastix: Command) -> None:
+    """The compiled streams take no longer than was wanted, and not much less: a faster plan would be a worse one."""
+    model, out, speed = data_path("stories260K"), tmp_path / "plan", 10_000
+    words = ("--target-tokens-per-second", speed, "--board", "ecp5-85k-ddr3")
+    found = elastix("quantize", model, "--calibration", later_text, "-o", out, *SHORT, *words)
+    planned = elastix("compile", model, "-o", tmp_path / "out", "--precision", out)
+    assert planned["bytes_per_token"] == found["bytes_per_token"]
+    # 800 MT/s of 2 bytes, of which 93 % are taken to be used.
+    assert speed <= 0.93 * 1.6e9 / planned["bytes_per_token"] <= 1.02 * speed
+
+
 def test_a_text_that_is_too_short_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "short.txt").write_text("Once upon a time.")
     words = ["quantize", str(data_path("stories260K")), "--calibration", str(tmp_path / "short.txt")]
