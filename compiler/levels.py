@@ -86,7 +86,7 @@ _OUTLINED: Final = Level("TORCH", (*_FUNCTIONS, "torch.", "torch_c."), (*_TORCH_
 
 ELX: Final = Level(
     "ELX",
-    (*_FUNCTIONS, "elx.", "epu.processor", "torch.", "torch_c.", "arith.constant"),
+    (*_FUNCTIONS, "elx.", "epu.processor", "epu.step_processor", "torch.", "torch_c.", "arith.constant"),
     ("tensor", *_TORCH_TYPES),
     nested=_OUTLINED,
 )
@@ -102,3 +102,5 @@ _LLVM_TYPES: Final = ("!llvm.", "i1", "i8", "i16", "i32", "i64", "f32", "f64", "
 
 LLVM: Final = Level("LLVM", ("llvm.", "epu."), _LLVM_TYPES)
 """The host program as machine code is made of it, beside the program of the processor."""
+STEP: Final = Level("step", ("epu.step_processor", "epu.step_program", "epu.buffer", "epu.instruction"), ("!",))
+"""A whole decode step as instructions: no values, no function is left."""

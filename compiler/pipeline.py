@@ -34,6 +34,10 @@ from elastix.passes.s4_partition.partition import reasons
 RTL_FOLDER: Final = "rtl"
 TOKENIZER_FOLDER: Final = "tokenizer"
 
+LAUNCHES: Final = ("choose-processor", "partition", "elx-to-torch", "outline-torch", "elx-to-epu", "elx-to-host")
+"""Passes for a processor of linear layers, launched by compiled host code."""
+WHOLE_STEP: Final = ("choose-step-processor", "elx-to-step", "hoist-streams", "allocate-buffers", "set-waits")
+"""Passes for a processor of whole decode steps."""
 LEGAL_AFTER: Final[dict[str, Level]] = {
     "s1_clean": levels.TORCH,
     "s2_fuse": levels.ELX,
@@ -66,6 +70,7 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
     folder: where SystemVerilog goes.
     """
     left_out = {name for names in ROTATIONS.values() for name in names} - set(ROTATIONS[options.rotate])
+    left_out |= set(LAUNCHES if options.whole_step else WHOLE_STEP)
     chosen: dict[str, dict[str, Any]] = {
         "assign-precision": {
             "bits": options.bits,
@@ -75,13 +80,26 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
         "quantize-caches": {
             "key_bits": options.key_bits,
             "value_bits": options.value_bits,
+            "rotate_keys": not options.whole_step,
             "rotate_values": "rotate-values" in left_out,  # twice is not at all
         },
         "choose-processor": {"beat": options.beat, "lanes": options.lanes, "channels": options.channels},
+        "choose-step-processor": {
+            "beat": options.beat,
+            "lanes": options.lanes,
+            "channels": options.channels,
+            "vector_lanes": options.vector_lanes,
+        },
         "epu-to-circuit": {"folder": folder},
     }
     passes = [each for each in stages_of_passes()[stage] if each.name not in left_out]
     return [each.with_options(**chosen.get(each.name, {})) for each in passes]
+
+
+def legal_after(name: str, options: CompileOptions) -> Level | None:
+    """What is legal after a stage or pass of this name, for these options."""
+    whole = {"s5_lower": levels.STEP} if options.whole_step else {}
+    return {**LEGAL_AFTER, **whole}.get(name)
 
 
 def run_stage(stage: str, module: ModuleOp, options: CompileOptions, *, folder: str = "") -> None:
@@ -92,8 +110,8 @@ def run_stage(stage: str, module: ModuleOp, options: CompileOptions, *, folder: 
     try:
         for each in passes_of(stage, options, folder=folder):
             run_passes(module, [each])
-            if each.name in LEGAL_AFTER:
-                LEGAL_AFTER[each.name].check(module)
+            if level := legal_after(each.name, options):
+                level.check(module)
     except PassFailed as failure:
         cause = failure.__cause__
         if isinstance(cause, CannotCompile) or (isinstance(cause, ElastixError) and not failure.diagnostics):
@@ -101,8 +119,8 @@ def run_stage(stage: str, module: ModuleOp, options: CompileOptions, *, folder: 
                 failure.reproducer.unlink(missing_ok=True)
             raise cause from None
         raise
-    if stage in LEGAL_AFTER:
-        LEGAL_AFTER[stage].check(module)
+    if level := legal_after(stage, options):
+        level.check(module)
 
 
 def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowered:

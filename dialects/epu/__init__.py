@@ -12,3 +12,24 @@ from elastix.dialects.epu.ops import (
 from elastix.dialects.epu.ops import (
     ProgramOp as ProgramOp,
 )
+from elastix.dialects.epu.step_ops import (
+    BufferOp as BufferOp,
+)
+from elastix.dialects.epu.step_ops import (
+    Buffers as Buffers,
+)
+from elastix.dialects.epu.step_ops import (
+    Fields as Fields,
+)
+from elastix.dialects.epu.step_ops import (
+    InstructionOp as InstructionOp,
+)
+from elastix.dialects.epu.step_ops import (
+    Names as Names,
+)
+from elastix.dialects.epu.step_ops import (
+    StepProcessorOp as StepProcessorOp,
+)
+from elastix.dialects.epu.step_ops import (
+    StepProgramOp as StepProgramOp,
+)

@@ -1,0 +1,225 @@
+"""The ops of `epu` for whole decode steps: the step processor, buffers of its on-chip memories, and instructions."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.ir import (
+    ArrayAttr,
+    Codec,
+    DictAttr,
+    FlatSymbolRefAttr,
+    IntegerAttr,
+    IsolatedTrait,
+    NoTerminatorTrait,
+    Op,
+    Region,
+    StringAttr,
+    Symbol,
+    add_codec,
+    inferred,
+    integer,
+)
+from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode
+from elastix.compiler.processor.step.parameters import ALIGNMENT, SCALAR_REGISTERS, StepParameters
+from elastix.dialects import rules
+from elastix.dialects.epu.ops import Epu
+
+PLACES: Final = ("vector", "constant", "scalar")
+"""On-chip memories that buffers lie in."""
+_ENUMERATIONS: Final = {
+    field.name: field.enumeration
+    for fields in FIELDS.values()
+    for field in fields
+    if field.enumeration is not None and field.name != "opcode"
+}
+
+
+class Fields(dict[str, int]):
+    """Values of an instruction's fields by name; enumerated ones are spelled out in the IR."""
+
+
+class Buffers(dict[str, tuple[str, int]]):
+    """Fields that are addresses in buffers: the buffer's symbol, and elements from its beginning on."""
+
+
+class Names(tuple[str, ...]):
+    """A few words."""
+
+
+def _fields_to_mlir(fields: Mapping[str, int]) -> DictAttr:
+    return DictAttr.get({name: _value_to_mlir(name, value) for name, value in fields.items()})
+
+
+def _value_to_mlir(name: str, value: int) -> IntegerAttr | StringAttr:
+    enumeration = _ENUMERATIONS.get(name)
+    return IntegerAttr.get(integer(64), value) if enumeration is None else StringAttr.get(enumeration(value).name)
+
+
+def _fields_from_mlir(attribute: Any) -> Fields:
+    return Fields({each.name: _value_from_mlir(each.name, each.attr) for each in DictAttr(attribute)})
+
+
+def _value_from_mlir(name: str, attribute: Any) -> int:
+    if not isinstance(attribute, StringAttr):
+        return IntegerAttr(attribute).value
+    enumeration = _ENUMERATIONS.get(name)
+    if enumeration is None or attribute.value not in enumeration.__members__:
+        raise ElastixError(f"{name} = {attribute.value}", wanted="a number" if enumeration is None else "a known name")
+    return int(enumeration[attribute.value])
+
+
+def _buffers_to_mlir(buffers: Mapping[str, tuple[str, int]]) -> DictAttr:
+    return DictAttr.get(
+        {
+            name: ArrayAttr.get([FlatSymbolRefAttr.get(symbol), IntegerAttr.get(integer(64), offset)])
+            for name, (symbol, offset) in buffers.items()
+        }
+    )
+
+
+def _buffers_from_mlir(attribute: Any) -> Buffers:
+    found = Buffers()
+    for each in DictAttr(attribute):
+        symbol, offset = ArrayAttr(each.attr)
+        found[each.name] = (FlatSymbolRefAttr(symbol).value, IntegerAttr(offset).value)
+    return found
+
+
+def _is_fields(attribute: Any) -> bool:
+    return isinstance(attribute, DictAttr) and all(
+        isinstance(each.attr, IntegerAttr | StringAttr) for each in attribute
+    )
+
+
+def _is_buffers(attribute: Any) -> bool:
+    return isinstance(attribute, DictAttr) and all(
+        isinstance(each.attr, ArrayAttr)
+        and [type(part) for part in each.attr] == [FlatSymbolRefAttr, IntegerAttr]
+        for each in attribute
+    )
+
+
+def _is_names(attribute: Any) -> bool:
+    return isinstance(attribute, ArrayAttr) and all(isinstance(each, StringAttr) for each in attribute)
+
+
+add_codec(Fields, Codec("{name = a number or a name, …}", _is_fields, _fields_to_mlir, _fields_from_mlir))
+add_codec(Buffers, Codec("{name = [@buffer, elements], …}", _is_buffers, _buffers_to_mlir, _buffers_from_mlir))
+add_codec(
+    Names,
+    Codec(
+        '["…", …]',
+        _is_names,
+        lambda names: ArrayAttr.get([StringAttr.get(name) for name in names]),
+        lambda attribute: Names(StringAttr(each).value for each in attribute),
+    ),
+)
+
+
+class StepProcessorOp(Op, dialect=Epu, name="step_processor", pure=False):
+    """The parameters of a processor for whole decode steps (compiler/processor/step/parameters.py)."""
+
+    sym_name: str
+    beat: int
+    activation_bits: int
+    lanes: int
+    channels: int
+    max_tiles: int
+    max_burst: int
+    fifo_beats: int
+    crc: bool
+    vector_lanes: int
+    vector_elements: int
+    constant_elements: int
+    max_context: int
+    head_dim: int
+    kv_heads: int
+    group: int
+    attention_lanes: int
+    activations: Names
+    features: Names
+
+    def parameters(self) -> StepParameters:
+        """The same as a value. Raises ElastixError for a processor that cannot be."""
+        values = {field.name: getattr(self, field.name) for field in self.fields if field.name != "sym_name"}
+        return StepParameters(
+            **{name: tuple(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        )
+
+    def resize(self, vector_elements: int, constant_elements: int) -> None:
+        """Give the on-chip memories their sizes."""
+        self.attributes["vector_elements"] = IntegerAttr.get(integer(64), vector_elements)
+        self.attributes["constant_elements"] = IntegerAttr.get(integer(64), constant_elements)
+
+    def wrong(self) -> Iterator[str]:
+        try:
+            self.parameters()
+        except ElastixError as error:
+            yield f"has {error.found}, wanted {error.wanted}"
+
+
+class StepProgramOp(Op, dialect=Epu, name="step_program", traits=(NoTerminatorTrait, IsolatedTrait), pure=False):
+    """Buffers and instructions of one run, in program order, on one step processor; `epu.instruction` END is last."""
+
+    sym_name: str
+    processor: Symbol
+    body: Region = inferred()
+
+
+class BufferOp(Op, dialect=Epu, name="buffer", pure=False):
+    """Elements of an on-chip memory: `vector`, `constant`, or registers of `scalar`.
+
+    address: of its first element, once it is allocated; −1 before.
+    """
+
+    sym_name: str
+    place: str
+    elements: int
+    address: int
+
+    def put(self, address: int) -> None:
+        """Give it its address."""
+        self.attributes["address"] = IntegerAttr.get(integer(64), address)
+
+    def wrong(self) -> Iterator[str]:
+        yield from rules.among("place", self.place, PLACES)
+        yield from rules.at_least("elements", self.elements, 1)
+        if self.place == "scalar":
+            if self.address + self.elements > SCALAR_REGISTERS:
+                yield f"ends behind register {self.address + self.elements - 1}, wanted {SCALAR_REGISTERS} registers"
+        elif self.address >= 0 and self.address % ALIGNMENT:
+            yield f"address is {self.address}, wanted a multiple of {ALIGNMENT}"
+
+
+class InstructionOp(Op, dialect=Epu, name="instruction", pure=False):
+    """One instruction: its opcode, fields, and those fields that are addresses in buffers.
+
+    Names and meanings: compiler/processor/step/instructions.py. A field stands in one of the two.
+    """
+
+    opcode: str
+    values: Fields
+    buffers: Buffers
+
+    def set_waits(self, waits: Mapping[str, int]) -> None:
+        """Replace its wait fields."""
+        kept = {name: value for name, value in self.values.items() if not name.startswith("wait_")}
+        self.attributes["values"] = _fields_to_mlir({**kept, **waits})
+
+    def wrong(self) -> Iterator[str]:
+        names = [each.name.lower() for each in Opcode]
+        yield from (broken := list(rules.among("opcode", self.opcode, tuple(names))))
+        if broken:
+            return
+        opcode = Opcode[self.opcode.upper()]
+        known = {field.name for field in FIELDS[opcode]}
+        for name in self.buffers:
+            if name not in known:
+                yield f"has no field {name}, wanted one of {', '.join(sorted(known))}"
+            elif name in self.values:
+                yield f"{name} is given twice, wanted a value or a buffer"
+        try:
+            Instruction(opcode, self.values)
+        except ElastixError as error:
+            yield f"{error.found}, wanted {error.wanted}"

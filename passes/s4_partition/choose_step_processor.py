@@ -1,0 +1,98 @@
+"""The module says which step processor it is compiled for."""
+
+from typing import Final
+
+from elastix.compiler.arena import aligned
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.ir import RefusedOp, build_at, compiler_pass, ops_of, shape_of
+from elastix.compiler.ir.core import InsertionPoint, IntegerAttr, Location, ModuleOp
+from elastix.compiler.processor.parameters import COLUMNS
+from elastix.compiler.processor.step.parameters import ALIGNMENT, StepParameters
+from elastix.compiler.step.attention import widths
+from elastix.dialects.elx import (
+    ActivationOp,
+    GatedActivationOp,
+    LayerNormOp,
+    QuantizedAttentionOp,
+    QuantizedEmbeddingOp,
+    QuantizedLinearOp,
+    RopeOp,
+)
+from elastix.dialects.epu import Names, StepProcessorOp
+from elastix.passes.s3_precision.assign_precision import ACTIVATION_BITS_ATTRIBUTE
+
+_USED_BY: Final = {
+    "rotate": RopeOp,
+    "normalize_shift": LayerNormOp,
+    "mean": LayerNormOp,
+    "embed": QuantizedEmbeddingOp,
+    "attention": QuantizedAttentionOp,
+    "arg_max": QuantizedLinearOp,
+}
+
+
+@compiler_pass
+def choose_step_processor(
+    module: ModuleOp,
+    *,
+    beat: int = 256,
+    lanes: int = 1,
+    channels: int = 1,
+    vector_lanes: int = 4,
+    attention_lanes: int = 0,
+    max_burst: int = 64,
+    fifo_beats: int = 256,
+) -> None:
+    """Add the `epu.step_processor` that a decode step needs: sizes from its attention and layers, features it uses.
+
+    The sizes of the on-chip memories are set by `allocate-buffers`. A module that names a step processor keeps it.
+    Refuses steps without attention over caches of codes, layers whose attention differs, and parameters that no
+    processor can have.
+
+    beat: bits that an engine takes a cycle and channel: 64, 128, 256 or 512.
+    lanes: tokens that share one pass over the weights.
+    channels: weight streams, each with a matrix engine of its own.
+    vector_lanes: elements that the vector engine takes a cycle: 1, 2, 4 or 8.
+    attention_lanes: bytes of a cached row taken a cycle, a power of two; 0: as many as a beat or a row has.
+    max_burst: beats of an AXI burst.
+    fifo_beats: beats of a channel's FIFO, a power of two.
+    """
+    if any(isinstance(op, StepProcessorOp) for op in module.body.operations):
+        return
+    attention = list(ops_of(module, QuantizedAttentionOp))
+    if not attention:
+        raise ElastixError(
+            "a step without attention over caches of codes",
+            wanted="a decode step of a language model, its caches quantized",
+            do="compile without --whole-step",
+        )
+    heads, kv_heads, width, rows = widths(attention[0])
+    for op in attention:
+        if widths(op) != (heads, kv_heads, width, rows):
+            raise RefusedOp(op, "attention of another shape than in the layers before", wanted="one for all layers")
+    kinds = [op.kind for op in ops_of(module, ActivationOp)] + [op.kind for op in ops_of(module, GatedActivationOp)]
+    columns = [shape_of(op.weight)[1] for op in ops_of(module, QuantizedLinearOp)]
+    attributes = module.operation.attributes
+    noted = ACTIVATION_BITS_ATTRIBUTE in attributes
+    parameters = StepParameters(
+        beat=beat,
+        activation_bits=IntegerAttr(attributes[ACTIVATION_BITS_ATTRIBUTE]).value if noted else 11,
+        lanes=lanes,
+        channels=channels,
+        max_tiles=-(-max(columns, default=1) // COLUMNS),
+        max_burst=max_burst,
+        fifo_beats=fifo_beats,
+        vector_lanes=vector_lanes,
+        vector_elements=ALIGNMENT,
+        constant_elements=ALIGNMENT,
+        max_context=rows,
+        head_dim=width,
+        kv_heads=kv_heads,
+        group=heads // kv_heads,
+        attention_lanes=attention_lanes or min(beat // 8, width),
+        activations=tuple(sorted(set(kinds))),
+        features=tuple(name for name, used in _USED_BY.items() if next(iter(ops_of(module, used)), None) is not None),
+    )
+    values = {**vars(parameters), "activations": Names(parameters.activations), "features": Names(parameters.features)}
+    with build_at(InsertionPoint.at_block_begin(module.body), Location.unknown(module.context)):
+        StepProcessorOp(sym_name="processor", **values)

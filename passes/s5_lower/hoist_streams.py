@@ -1,0 +1,78 @@
+"""Whatever streams from memory is dispatched as early as its operands allow."""
+
+from elastix.compiler.ir import compiler_pass
+from elastix.compiler.ir.core import ModuleOp
+from elastix.compiler.processor.step.instructions import Instruction, Opcode
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.step.effects import Access, Place, accesses
+from elastix.compiler.step.program import step_program_of, virtual_addresses, with_addresses
+
+
+@compiler_pass
+def hoist_streams(module: ModuleOp) -> None:
+    """Move each LINEAR, SCORES and VALUES of a step program up to behind the last instruction that it depends on.
+
+    So the projections of one input follow each other, and the vector engine works on the results of one while the next
+    streams. Instructions that stream keep their order. LOADs move up past one LINEAR, to be there in time. Leaves what
+    depends on the instruction before it.
+    """
+    program = step_program_of(module)
+    ops = program.instructions
+    parameters = program.processor.parameters()
+    order = hoisted(with_addresses(ops, virtual_addresses(program.buffers), checked=False), parameters)
+    end = ops[-1]
+    for index in order[:-1]:
+        ops[index].operation.move_before(end.operation)
+
+
+def hoisted(program: list[Instruction], parameters: StepParameters) -> list[int]:
+    """The indices of the instructions in their new order; END stays last."""
+    touched = [accesses(each, parameters) for each in program]
+    after = _dependencies(touched)
+    placed: list[int] = []
+    position: dict[int, int] = {}
+    rank: list[float] = []  # where an instruction stands: its own index, or just behind what it depends on
+    last_stream = -1.0
+    for index, each in enumerate(program):
+        at = float(index)
+        if each.opcode in (Opcode.LINEAR, Opcode.SCORES, Opcode.VALUES):
+            needed = max((rank[other] for other in after[index]), default=-1.0)
+            at = max(needed, last_stream) + 2.0**-20
+            last_stream = at
+        rank.append(at)
+    placed = sorted(range(len(program)), key=lambda index: (rank[index], index))
+    position = {index: at for at, index in enumerate(placed)}
+    return _loads_earlier(program, placed, position, after)
+
+
+def _loads_earlier(
+    program: list[Instruction], placed: list[int], position: dict[int, int], after: list[set[int]]
+) -> list[int]:
+    """LOADs before the LINEAR in front of them, where they may."""
+    for index in [each for each in placed if program[each].opcode is Opcode.LOAD]:
+        here = placed.index(index)
+        linear = next((at for at in range(here - 1, -1, -1) if program[placed[at]].opcode is Opcode.LINEAR), None)
+        if linear is not None and all(placed.index(other) < linear for other in after[index]):
+            placed.insert(linear, placed.pop(here))
+    return placed
+
+
+def _dependencies(touched: list[list[Access]]) -> list[set[int]]:
+    """For each instruction those that must come before it; what a later writer covers is left out."""
+    history: dict[Place, list[tuple[Access, int]]] = {}
+    after: list[set[int]] = []
+    for index, each in enumerate(touched):
+        needs: set[int] = set()
+        for access in each:
+            needs |= {other for past, other in history.get(access.place, []) if past.meets(access)}
+        for access in each:
+            past = history.setdefault(access.place, [])
+            if access.writes:
+                past[:] = [
+                    (old, other)
+                    for old, other in past
+                    if not (access.first <= old.first and old.last <= access.last)
+                ]
+            past.append((access, index))
+        after.append(needs)
+    return after
