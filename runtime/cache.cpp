@@ -43,6 +43,8 @@ double reciprocal(const Scale& s) {
     return nearest * std::bit_cast<double>(static_cast<uint64_t>(1023 - 23 - s.power) << 52);
 }
 
+uint16_t bf16(const Scale& s) { return static_cast<uint16_t>((s.power + 134) << 7 | (s.significand & 0x7F)); }
+
 inline double flushed(float x) { return static_cast<double>(flush(x)); }
 
 // The product is exact: 24 bits by 17.
@@ -69,11 +71,17 @@ void quantize_cache_row(const float* x, int64_t head_dim, int64_t bits, uint8_t*
         return;
     }
     const Scale s = least_scale(largest, bits == 8 ? 127 : 15);
-    scale = static_cast<uint16_t>((s.power + 134) << 7 | (s.significand & 0x7F));
+    scale = bf16(s);
     if (bits == 8)
         round_to_bytes(x, head_dim, reciprocal(s), reinterpret_cast<int8_t*>(codes));
     else
         round_to_halves(x, head_dim / 2, reciprocal(s), codes);
+}
+
+void quantize_cache_row_below(const float* x, float largest, int64_t head_dim, uint8_t* codes, uint16_t& scale) {
+    const Scale s = least_scale(to_bits(largest) & ~kSign, 127);
+    scale = bf16(s);
+    round_to_bytes(x, head_dim, reciprocal(s), reinterpret_cast<int8_t*>(codes));
 }
 
 ELASTIX_CLONES void read_codes(const uint8_t* codes, int64_t rows, int64_t head_dim, int64_t bits, double* z) {

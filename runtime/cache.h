@@ -11,6 +11,9 @@ inline int64_t row_bytes(int64_t head_dim, int64_t bits) { return head_dim * bit
 // its high half.
 void quantize_cache_row(const float* x, int64_t head_dim, int64_t bits, uint8_t* codes, uint16_t& scale);
 
+// The same at 8 bits with the largest magnitude given, finite and no less than any of x.
+void quantize_cache_row_below(const float* x, float largest, int64_t head_dim, uint8_t* codes, uint16_t& scale);
+
 // The integers z of neighbouring rows, head_dim a row.
 void read_codes(const uint8_t* codes, int64_t rows, int64_t head_dim, int64_t bits, double* z);
 

@@ -41,6 +41,27 @@ ELASTIX_API void elastix_device_set_engine(elastix_device* device, const elastix
 /* The first error, or NULL. */
 ELASTIX_API const char* elastix_device_error(const elastix_device* device);
 
+/* The step processor (compiler/processor/step/README.md), whole decode steps at once. `activation` is a kind of elastix_activation, or −1
+ * for none; `features` has a bit for each of FEATURES in compiler/processor/step/parameters.py, the first in bit 0. */
+typedef struct elastix_step_parameters {
+    elastix_processor matrix;
+    int32_t vector_elements, constant_elements; /* of the two memories */
+    int32_t max_context;                        /* rows of a cache */
+    int32_t head_dim, kv_heads, group;          /* elements of a row, heads of keys and values, queries to each */
+    int32_t activation, features;
+} elastix_step_parameters;
+
+typedef struct elastix_step elastix_step;
+
+/* The emulator of a step processor; NULL when the parameters are out of range or there is too little to allocate. */
+ELASTIX_API elastix_step* elastix_step_create(const elastix_step_parameters* parameters);
+ELASTIX_API void elastix_step_destroy(elastix_step* step);
+/* Carries out the program at byte address `program` of a memory of `size` bytes for `count` tokens, the first at `position`, and gives the
+ * arg max of each. The caches lie in the memory. Returns 0, or 1 and then elastix_step_error says why, until the next run. */
+ELASTIX_API int32_t elastix_step_run(elastix_step* step, uint8_t* memory, uint64_t size, uint64_t program, const int64_t* tokens,
+                                     int64_t count, int64_t position, int64_t* arg_max);
+ELASTIX_API const char* elastix_step_error(const elastix_step* step);
+
 /* Matrix work. */
 ELASTIX_API void elastix_quantize(elastix_device* device, const float* x, int64_t tokens, int64_t k, int64_t activation_bits,
                                   int64_t x_address);

@@ -8,6 +8,7 @@
 
 #include "fp32.h"
 #include "pool.h"
+#include "token_batch.h"
 
 namespace elastix {
 namespace {
@@ -36,54 +37,6 @@ void spoil(std::vector<uint8_t>& codes, int bits, Fault fault) {
         code = static_cast<uint8_t>(reversed);
     }
 }
-
-// The tokens' activation images, in the forms that the kernels want.
-class TokenBatch {
-  public:
-    TokenBatch(const uint8_t* memory, const Layer& layer) {
-        const size_t columns = 32 * static_cast<size_t>(layer.tiles), groups = static_cast<size_t>(layer.groups());
-        const size_t tokens = static_cast<size_t>(layer.tokens);
-        x_.resize(tokens * columns);
-        pairs_.resize(tokens * columns);
-        low_.resize(tokens * columns);
-        high_.resize(tokens * columns);
-        sums_.resize(tokens * groups);
-        for (size_t t = 0; t < tokens; ++t) {
-            const uint8_t* image = memory + layer.x + t * layer.image_bytes();
-            int16_t exponent;
-            std::memcpy(&exponent, image, 2);
-            exponents[t] = exponent;
-            int16_t* x = x_.data() + t * columns;
-            std::memcpy(x, image + 64, 2 * columns);
-            const size_t at = t * columns, group_columns = 32 * static_cast<size_t>(layer.group_tiles);
-            for (size_t group = 0; group < groups; ++group) {
-                int32_t sum = 0;
-                for (size_t k = group * group_columns; k < std::min(columns, (group + 1) * group_columns); ++k) sum += x[k];
-                sums_[t * groups + group] = sum;
-            }
-            for (size_t k = 0; k < columns; ++k) {
-                const int value = x[k], low = ((value + 64) & 127) - 64;
-                largest = std::max(largest, value < 0 ? -value : value);
-                low_[at + k] = static_cast<int8_t>(low);
-                high_[at + k] = static_cast<int8_t>((value - low) >> 7);
-            }
-            for (size_t k = 0; k < columns; k += 4) {
-                const int16_t quad[4] = {x[k], x[k + 2], x[k + 1], x[k + 3]};
-                std::memcpy(&pairs_[at + k], quad, sizeof quad);
-            }
-            views[t] = {x, low_.data() + at, high_.data() + at, pairs_.data() + at, sums_.data() + t * groups};
-        }
-    }
-
-    Activations views[kMaxTokens];
-    int exponents[kMaxTokens];
-    int largest = 0;
-
-  private:
-    std::vector<int16_t> x_, pairs_;
-    std::vector<int8_t> low_, high_;
-    std::vector<int32_t> sums_;
-};
 
 }  // namespace
 
@@ -174,13 +127,22 @@ std::string Emulator::run(uint8_t* memory, uint64_t size, uint64_t descriptor) {
     Layer layer;
     std::string problem = read_layer(processor_, memory, size, descriptor, layer);
     if (!problem.empty()) return problem;
-    const TokenBatch batch(memory, layer);
+    const int16_t* x[kMaxTokens];
+    int exponents[kMaxTokens];
+    for (int t = 0; t < layer.tokens; ++t) {
+        const uint8_t* image = memory + layer.x + static_cast<uint64_t>(t) * layer.image_bytes();
+        int16_t exponent;
+        std::memcpy(&exponent, image, 2);
+        exponents[t] = exponent;
+        x[t] = reinterpret_cast<const int16_t*>(image + 64);
+    }
+    const TokenBatch batch(x, layer);
     if (batch.largest >= 1 << (processor_.activation_bits - 1))
         return "descriptor at " + hex(descriptor) + ": an activation is " + std::to_string(batch.largest) + " in size; wanted below 2^" +
                std::to_string(processor_.activation_bits - 1);
     const DecodedLayer* decoded = decode(memory, layer, problem);
     if (decoded == nullptr) return "descriptor at " + hex(descriptor) + ": " + problem;
-    compute(memory, layer, *decoded, batch.views, batch.exponents);
+    compute(memory, layer, *decoded, batch.views, exponents);
     return "";
 }
 

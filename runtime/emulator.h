@@ -34,6 +34,8 @@ class Emulator {
     explicit Emulator(const elastix_processor& processor);
     // The engine's contract; empty when all is well.
     std::string run(uint8_t* memory, uint64_t size, uint64_t descriptor);
+    // The layer's stream, from the store of decoded ones if it was seen before. Null, with the problem, when a segment is damaged.
+    const DecodedLayer* decode(const uint8_t* memory, const Layer& layer, std::string& problem);
     // Forget what was decoded: the weights in memory have changed. (A segment whose CRC beat changed is noticed without.)
     void invalidate() { decoded_.clear(); }
     // For tests: decode wrongly from now on.
@@ -48,8 +50,6 @@ class Emulator {
   private:
     // What the decoded form follows from: the memory, the fields of the descriptor, the CRC beats.
     using Key = std::array<uint64_t, 8>;
-    // Null, with the problem, when a segment is damaged.
-    const DecodedLayer* decode(const uint8_t* memory, const Layer& layer, std::string& problem);
     void compute(uint8_t* memory, const Layer& layer, const DecodedLayer& decoded, const Activations* x, const int* exponents);
 
     const elastix_processor processor_;

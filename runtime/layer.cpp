@@ -47,13 +47,17 @@ std::string check_fields(const elastix_processor& processor, const Layer& layer)
     return "";
 }
 
-std::string check_places(uint64_t size, const Layer& layer) {
+std::string check_segment_places(uint64_t size, const Layer& layer) {
     for (int channel = 0; channel < layer.channels; ++channel) {
         const uint64_t bytes = layer.segment_end(channel) - layer.segment(channel) + static_cast<uint64_t>(layer.beat_bytes);
         if (layer.segment(channel) % 4096 != 0) return "segment at " + hex(layer.segment(channel)) + "; wanted a multiple of 4096";
         if (!inside(layer.segment(channel), bytes, size))
             return "segment at " + hex(layer.segment(channel)) + " of " + number(bytes) + " bytes; memory has " + number(size);
     }
+    return "";
+}
+
+std::string check_places(uint64_t size, const Layer& layer) {
     if (layer.x % 64 != 0 || !inside(layer.x, layer.image_bytes() * static_cast<uint64_t>(layer.tokens), size))
         return "activations at " + hex(layer.x) + "; wanted a multiple of 64 with all tokens in a memory of " + number(size) + " bytes";
     if (layer.y % static_cast<uint64_t>(layer.beat_bytes) != 0 ||
@@ -116,6 +120,14 @@ void Layer::codes(const uint8_t* slice, uint8_t* q) const {
     }
 }
 
+std::string place_layer(const elastix_processor& processor, uint64_t size, Layer& layer) {
+    layer.rows_per_block = processor.beat / 32;
+    layer.beat_bytes = processor.beat / 8;
+    layer.channels = processor.channels;
+    const std::string problem = check_fields(processor, layer);
+    return problem.empty() ? check_segment_places(size, layer) : problem;
+}
+
 std::string read_layer(const elastix_processor& processor, const uint8_t* memory, uint64_t size, uint64_t address, Layer& layer) {
     const std::string at = "descriptor at " + hex(address) + ": ";
     if (address % 64 != 0 || !inside(address, 64, size)) return at + "wanted a multiple of 64 in a memory of " + number(size) + " bytes";
@@ -138,10 +150,7 @@ std::string read_layer(const elastix_processor& processor, const uint8_t* memory
     layer.x = pair(kX);
     layer.y = pair(kY);
     layer.block_beats = word[12];
-    layer.rows_per_block = processor.beat / 32;
-    layer.beat_bytes = processor.beat / 8;
-    layer.channels = processor.channels;
-    std::string problem = check_fields(processor, layer);
+    std::string problem = place_layer(processor, size, layer);
     if (problem.empty()) problem = check_places(size, layer);
     return problem.empty() ? problem : at + problem;
 }

@@ -59,6 +59,9 @@ struct Layer {
     void codes(const uint8_t* slice, uint8_t* q) const;
 };
 
+// Gives a layer the processor's part and checks everything but x and y. Empty when all is well, else what was found and wanted.
+std::string place_layer(const elastix_processor& processor, uint64_t size, Layer& layer);
+
 // Reads and checks the descriptor at `address`. Empty when all is well, else what was found and wanted.
 std::string read_layer(const elastix_processor& processor, const uint8_t* memory, uint64_t size, uint64_t address, Layer& layer);
 

@@ -18,6 +18,7 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 
+void bind_step(nb::module_& module);
 #ifdef ELASTIX_SIMULATION
 void bind_simulation(nb::module_& module);
 #endif
@@ -187,6 +188,7 @@ NB_MODULE(_runtime, module) {
                "Bytes a second at which these threads read fresh memory; the best of `rounds`.");
     bind_engines(module);
     bind_device(module);
+    bind_step(module);
 #ifdef ELASTIX_SIMULATION
     bind_simulation(module);
 #endif

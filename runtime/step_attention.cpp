@@ -1,0 +1,122 @@
+// SCORES and VALUES (C21): sums of integers, exact.
+#include <algorithm>
+#include <cstring>
+
+#include "clones.h"
+#include "step.h"
+
+namespace elastix {
+namespace {
+
+constexpr int64_t kRowsAtOnce = 512;  // |ŵ·z| < 2^22: so many fit 32 bits
+
+// sums[j · stride + t] = Σ q̂·z of query j and row t; below 2^30.
+ELASTIX_CLONES void score_rows(const int8_t* const* rows, int64_t count, const int16_t* q, int64_t group, int64_t width, int64_t stride,
+                               int32_t* sums) {
+    alignas(64) int16_t z[256];
+    for (int64_t t = 0; t < count; ++t) {
+        for (int64_t d = 0; d < width; ++d) z[d] = rows[t][d];
+        for (int64_t j = 0; j < group; ++j) {
+            int32_t sum = 0;
+            for (int64_t d = 0; d < width; ++d) sum += q[j * width + d] * z[d];
+            sums[j * stride + t] = sum;
+        }
+    }
+}
+
+// C7 to C9.
+ELASTIX_CLONES void leave(const int32_t* sums, const uint16_t* scales, int e, int64_t count, float* y, uint32_t& overflow) {
+    uint32_t over = 0;
+    for (int64_t t = 0; t < count; ++t)
+        y[t] = scaled(settled(static_cast<float>(sums[t]) * flush(from_bf16(scales[t])), over), e, over);
+    overflow |= over;
+}
+
+ELASTIX_CLONES int32_t largest_order(const float* y, int64_t n) {
+    int32_t largest = kLeastOrder;
+    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, order_of(y[i]));
+    return largest;
+}
+
+// acc[d] += Σ_t w[t]·z[t][d] for `block` elements of at most kRowsAtOnce rows.
+template <int block>
+inline __attribute__((always_inline)) void weigh(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t first, int64_t* acc) {
+    int32_t sum[block] = {};
+    for (int64_t t = 0; t < count; ++t) {
+        const int8_t* z = rows[t] + first;
+        const int32_t weight = w[t];
+        for (int d = 0; d < block; ++d) sum[d] += weight * z[d];
+    }
+    for (int d = 0; d < block; ++d) acc[d] += sum[d];
+}
+
+ELASTIX_CLONES void weigh_rows(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t width, int64_t* acc) {
+    int64_t first = 0;
+    for (; first + 16 <= width; first += 16) weigh<16>(rows, count, w, first, acc + first);
+    for (; first < width; first += 8) weigh<8>(rows, count, w, first, acc + first);
+}
+
+}  // namespace
+
+void Step::gather(uint64_t from, const Instruction& i, int kind, const int8_t** rows) const {
+    const auto beat = static_cast<uint64_t>(parameters_.matrix.beat / 8), width = static_cast<uint64_t>(parameters_.head_dim);
+    const uint64_t bytes = (width + beat - 1) / beat * beat;
+    const auto* memory = reinterpret_cast<const int8_t*>(memory_at(from, bytes * static_cast<uint64_t>(position_), beat, "rows of the cache"));
+    for (int64_t t = 0; t < position_; ++t) rows[t] = memory + static_cast<uint64_t>(t) * bytes;
+    for (int64_t lane = 0; lane <= i.lane; ++lane)
+        rows[position_ + lane] =
+            state_.rows.data() + ((int64_t{kind} * parameters_.matrix.lanes + lane) * parameters_.kv_heads + i.head) * parameters_.head_dim;
+}
+
+void Step::gather_scales(uint64_t from, const Instruction& i, int kind, uint16_t* scales) const {
+    const uint8_t* memory = memory_at(from, 2 * static_cast<uint64_t>(position_), 64, "scales of the cache");
+    std::memcpy(scales, memory, 2 * static_cast<size_t>(position_));
+    for (int64_t lane = 0; lane <= i.lane; ++lane)
+        scales[position_ + lane] = state_.row_scales.data()[(int64_t{kind} * parameters_.matrix.lanes + lane) * parameters_.kv_heads + i.head];
+}
+
+void Step::scores(const Instruction& i) {
+    need(kAttention, "SCORES");
+    if (i.head >= parameters_.kv_heads) throw Problem("head " + std::to_string(i.head), "below " + std::to_string(parameters_.kv_heads));
+    if (i.stride % 8 != 0) throw Problem("stride = " + std::to_string(i.stride), "a multiple of 8");
+    const int64_t count = position_ + i.lane + 1, group = parameters_.group, width = parameters_.head_dim;
+    if (group > 1 && i.stride < count) throw Problem("stride = " + std::to_string(i.stride), "at least " + std::to_string(count) + ", the scores of a query");
+    float* y = vector_at(i.to, (group - 1) * i.stride + count, "to");
+
+    row_pointers_.resize(static_cast<size_t>(count));
+    gather(i.keys, i, 0, row_pointers_.data());
+    key_scales_.resize(static_cast<size_t>(count));
+    gather_scales(i.keys + i.key_scales, i, 0, key_scales_.data());
+    uint16_t* value_scales = state_.value_scales.data() + i.bank * parameters_.max_context;
+    gather_scales(i.values + i.value_scales, i, 1, value_scales);
+
+    sums_.resize(static_cast<size_t>(group * count));
+    score_rows(row_pointers_.data(), count, state_.query.data() + i.bank * group * width, group, width, count, sums_.data());
+    for (int64_t j = 0; j < group; ++j) {
+        float* row = y + j * i.stride;
+        leave(sums_.data() + j * count, key_scales_.data(), state_.query_exponent[i.bank], count, row, overflow_);
+        wrote(Place::vector, 0, i.to + static_cast<uint64_t>(j * i.stride), row, static_cast<size_t>(4 * count));
+        set_scalar(i.max_register + j, value_of(largest_order(row, count)));
+    }
+    wrote(Place::value_scales, i.bank, 0, value_scales, static_cast<size_t>(2 * count));
+}
+
+void Step::values(const Instruction& i) {
+    need(kAttention, "VALUES");
+    if (i.head >= parameters_.kv_heads) throw Problem("head " + std::to_string(i.head), "below " + std::to_string(parameters_.kv_heads));
+    const int64_t count = position_ + i.lane + 1, group = parameters_.group, width = parameters_.head_dim;
+    float* y = vector_at(i.to, group * width, "to");
+    row_pointers_.resize(static_cast<size_t>(count));
+    gather(i.values, i, 1, row_pointers_.data());
+    for (int64_t j = 0; j < group; ++j) {
+        const int16_t* w = state_.probability.data() + (i.bank * group + j) * parameters_.max_context;
+        int64_t acc[256] = {};
+        for (int64_t first = 0; first < count; first += kRowsAtOnce)
+            weigh_rows(row_pointers_.data() + first, std::min(kRowsAtOnce, count - first), w + first, width, acc);
+        for (int64_t d = 0; d < width; ++d)
+            y[j * width + d] = scaled(static_cast<float>(acc[d]), state_.probability_exponent[i.bank], overflow_);
+    }
+    wrote(Place::vector, 0, i.to, y, static_cast<size_t>(4 * group * width));
+}
+
+}  // namespace elastix
