@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.processor.parameters import ProcessorParameters
 
 FORMAT_VERSION: Final = 3
 FILE_NAME: Final = "manifest.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -99,18 +101,23 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str, source: str = FILE_NAME) -> "Manifest":
         """The inverse of `to_json`; raises ElastixError naming the first field that is missing or of another type."""
-        try:
-            raw: Any = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ElastixError(f"{source} is not JSON: {error}", do="compile the model again") from error
-        version = cast(dict[str, Any], raw).get("format_version") if isinstance(raw, dict) else None
-        if version != FORMAT_VERSION:
-            raise ElastixError(
-                f"{source} has format version {version}",
-                wanted=f"version {FORMAT_VERSION}",
-                do="compile the model again with this version of Elastix",
-            )
-        return _read(cls, raw, source)
+        return read_json(cls, text, source)
+
+
+def read_json(kind: type[T], text: str, source: str) -> T:
+    """JSON text as the record `kind`; raises ElastixError naming the first field that is missing or of another type."""
+    try:
+        raw: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ElastixError(f"{source} is not JSON: {error}", do="compile the model again") from error
+    version = cast(dict[str, Any], raw).get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise ElastixError(
+            f"{source} has format version {version}",
+            wanted=f"version {FORMAT_VERSION}",
+            do="compile the model again with this version of Elastix",
+        )
+    return _read(kind, raw, source)
 
 
 def _fail(where: str, value: Any, wanted: str) -> ElastixError:
@@ -161,11 +168,18 @@ def file_hash(path: Path) -> str:
 
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of an output folder, every file it names being there with its hash; raises ElastixError else."""
-    path, again = folder / FILE_NAME, "compile the model again"
+    path = folder / FILE_NAME
     if not path.is_file():
         raise ElastixError(f"no {FILE_NAME} in {folder}", wanted="a folder that `elastix compile` wrote")
     manifest = Manifest.from_json(path.read_text(encoding="utf-8"), str(path))
-    for name, wanted in manifest.hashes.items():
+    check_hashes(folder, manifest.hashes)
+    return manifest
+
+
+def check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Raises ElastixError for the first file of a folder that is not there, or is not what its SHA-256 says."""
+    again = "compile the model again"
+    for name, wanted in hashes.items():
         file = folder / name
         if not file.is_file():
             raise ElastixError(f"no {name} in {folder}", wanted="every file of the manifest", do=again)
@@ -173,4 +187,3 @@ def load_manifest(folder: Path) -> Manifest:
         if found != wanted:
             wanted = f"{wanted[:16]}… as in the manifest"
             raise ElastixError(f"{file} has SHA-256 {found[:16]}…", wanted=wanted, do=again)
-    return manifest

@@ -29,6 +29,7 @@ from elastix.compiler.program import assemble, image_layout
 from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE, Program
 from elastix.compiler.report import report
 from elastix.compiler.stages import Stages
+from elastix.compiler.step.compile import write_step
 from elastix.passes.s4_partition.partition import reasons
 
 RTL_FOLDER: Final = "rtl"
@@ -147,6 +148,9 @@ def compile_model(
     with new_folder(out, overwrite=overwrite) as folder:
         with stages.stage("import"):
             imported = model if isinstance(model, Imported) else import_file(model, options.max_context)
+        source = str(model.resolve()) if isinstance(model, Path) else ""
+        if options.whole_step:
+            return write_step(imported, folder, options, stages, planned, source=source)
         lowered = lower(imported, options, stages)
         module = imported.module
         with stages.stage("s6_hardware"):
@@ -162,7 +166,7 @@ def compile_model(
         with stages.stage("tokenizer"):
             if imported.tokenizer is not None:
                 tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
-        manifest = _finished(lowered, written, folder, source=str(model.resolve()) if isinstance(model, Path) else "")
+        manifest = _finished(lowered, written, folder, source=source)
         (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
         return report(manifest, lowered.layout, folder, reasons=lowered.reasons)
 

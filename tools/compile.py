@@ -62,6 +62,18 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--channels", type=int, default=1, metavar="C", help="memory channels, each with an engine (default 1)"
     )
+    result.add_argument(
+        "--whole-step",
+        action="store_true",
+        help="a processor for whole decode steps: the host writes token ids, nothing else",
+    )
+    result.add_argument(
+        "--vector-lanes",
+        type=int,
+        default=4,
+        metavar="L",
+        help="with --whole-step: elements that the vector engine takes a cycle: 1, 2, 4 or 8 (default 4)",
+    )
     result.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output; no bars")
     return result
@@ -82,6 +94,8 @@ def command(argv: list[str]) -> int:
         beat=arguments.beat,
         lanes=arguments.lanes,
         channels=arguments.channels,
+        whole_step=arguments.whole_step,
+        vector_lanes=arguments.vector_lanes,
         key_bits=arguments.kv_bits if arguments.key_bits is None else arguments.key_bits,
         value_bits=arguments.kv_bits if arguments.value_bits is None else arguments.value_bits,
     )

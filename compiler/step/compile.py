@@ -1,0 +1,144 @@
+"""A language model's decode step into an output folder: step processor, weights, program, manifest, report."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from elastix.compiler import tokenizer
+from elastix.compiler.image import Weights, write_image
+from elastix.compiler.importer.imported import Imported
+from elastix.compiler.ir import shape_of
+from elastix.compiler.manifest import FILE_NAME, HostParameter, Layer, file_hash
+from elastix.compiler.options import CompileOptions
+from elastix.compiler.precision.plan_weights import PlanWeights
+from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
+from elastix.compiler.stages import Stages
+from elastix.compiler.step.layout import Rope, lay_out_step, rope_in
+from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
+from elastix.compiler.step.memory import StepMemory
+from elastix.compiler.step.program import step_processor_of, step_program_of, with_addresses
+from elastix.compiler.step.report import write_report
+from elastix.compiler.step_function import step_function
+
+TOKENIZER_FOLDER: Final = "tokenizer"
+
+
+@dataclass(frozen=True)
+class LoweredStep:
+    """A decode step past `s5_lower`: the program, the processor it is for, and where everything lies."""
+
+    imported: Imported
+    parameters: StepParameters
+    memory: StepMemory
+    rope: Rope | None
+    program: tuple[Instruction, ...]
+
+    @property
+    def program_bytes(self) -> bytes:
+        return b"".join(each.encode() for each in self.program)
+
+    def weights(self) -> Weights:
+        """The model's weights and what the compiler computed beside them."""
+        store = self.imported.store
+        return store if self.rope is None else self.rope.table(store)
+
+    def manifest(self) -> StepManifest:
+        """Without hashes, errors and facts about the model."""
+        image = self.memory.image
+        caches = self.memory.caches
+        begin = caches[0].address if caches else self.memory.logits_address
+        memory = StepMemoryMap(
+            weights_bytes=image.bytes,
+            cache_address=begin,
+            cache_bytes=sum(each.bytes for each in caches),
+            logits_address=self.memory.logits_address,
+            logits_stride=self.memory.logits_stride,
+            program_address=self.memory.program_address,
+            program_bytes=len(self.program) * INSTRUCTION_BYTES,
+            size=self.memory.program_address + len(self.program) * INSTRUCTION_BYTES,
+        )
+        used = Counter(each["weights"] for each in self.program if each.opcode is Opcode.LINEAR)
+        looked_up = Counter(each["weights"] for each in self.program if each.opcode is Opcode.EMBED)
+        layers = tuple(
+            Layer(
+                name=place.name.removesuffix(".weight"),
+                weight=place.name,
+                rows=place.geometry.rows,
+                columns=place.geometry.columns,
+                format=str(place.geometry.format),
+                address=place.address,
+                bytes=place.geometry.total_bytes,
+                descriptor=0,
+                tokens=used[place.address],
+                look_ups=looked_up[place.address],
+            )
+            for place in image.layers
+        )
+        parameters = tuple(HostParameter(each.name, each.address, each.shape, each.dtype) for each in image.parameters)
+        vocabulary = next(each["rows"] for each in reversed(self.program) if each.opcode is Opcode.LINEAR)
+        return StepManifest(self.parameters, memory, layers, parameters, vocabulary)
+
+
+def lower_step_of(imported: Imported, options: CompileOptions, stages: Stages) -> LoweredStep:
+    """Run the stages up to instructions over the module, in place."""
+    from elastix.compiler.pipeline import run_stage  # which imports us
+
+    module = imported.module
+    for stage in ("s1_clean", "s2_fuse", "s3_precision", "s4_partition"):
+        with stages.stage(stage):
+            run_stage(stage, module, options)
+    with module.context:
+        step = step_function(module)
+        before = step_processor_of(module).parameters()
+        memory, rope = lay_out_step(step, before), rope_in(step, before)
+        assert all(shape_of(each.value) for each in step.results)
+    with stages.stage("s5_lower"):
+        run_stage("s5_lower", module, options)
+    with module.context:
+        program = step_program_of(module)
+        addresses = {each.sym_name: each.address for each in program.buffers}
+        instructions = tuple(with_addresses(program.instructions, addresses))
+        return LoweredStep(imported, program.processor.parameters(), memory, rope, instructions)
+
+
+def write_step(
+    imported: Imported,
+    folder: Path,
+    options: CompileOptions,
+    stages: Stages,
+    planned: PlanWeights | None,
+    *,
+    source: str,
+) -> dict[str, Any]:
+    """Everything of the output folder; returns the report's figures."""
+    from elastix.compiler.pipeline import run_stage
+
+    lowered = lower_step_of(imported, options, stages)
+    with stages.stage("s6_hardware"):
+        run_stage("s6_hardware", imported.module, options, folder=str(folder / "rtl"))
+    image = lowered.memory.image
+    with stages.stage("weights", total=image.weights) as advance:
+        written = write_image(
+            folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance
+        )
+    (folder / PROGRAM_FILE).write_bytes(lowered.program_bytes)
+    with stages.stage("tokenizer"):
+        if imported.tokenizer is not None:
+            tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != WEIGHTS_FILE)
+    hashes = {str(path.relative_to(folder)): file_hash(path) for path in files}
+    plain = lowered.manifest()
+    manifest = replace(
+        plain,
+        layers=tuple(
+            replace(layer, error=written.errors.get(layer.weight), codes=written.codes.get(layer.weight, ""))
+            for layer in plain.layers
+        ),
+        model={"max_context": imported.max_context, "source": source},
+        hashes={WEIGHTS_FILE: written.sha256, **hashes},
+    )
+    (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return write_report(manifest, lowered.memory.image, lowered.program, folder)

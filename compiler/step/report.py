@@ -1,0 +1,59 @@
+"""What a compiled decode step comes to, in figures; all are counted, none measured."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elastix.compiler.image import PLANNED, ImageLayout
+from elastix.compiler.precision.plan_weights import NOT_AS_PLANNED
+from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction
+from elastix.compiler.step.manifest import StepManifest
+
+
+def write_report(
+    manifest: StepManifest, layout: ImageLayout, program: Sequence[Instruction], folder: Path
+) -> dict[str, Any]:
+    """Write report.md and report.json into `folder`; returns the figures.
+
+    bytes_per_token counts weights and their headers; cache_bytes_per_row what each position behind the first adds;
+    program_bytes what is fetched of instructions a token. predicted_cycles: a token's weight beats, one a cycle and
+    channel; what else a token takes comes on top.
+    """
+    geometries = {place.name: place.geometry for place in layout.layers}
+    processor = manifest.step_processor
+    streamed = [geometries[layer.weight] for layer in manifest.layers if layer.tokens]
+    figures: dict[str, Any] = {
+        "layers": len(manifest.layers),
+        "weights": layout.weights,
+        "bits_per_weight": layout.bits_per_weight,
+        "bytes_per_token": sum(geometry.stream_bytes for geometry in streamed),
+        "cache_bytes_per_row": manifest.memory.cache_bytes // processor.max_context,
+        "program_bytes": len(program) * INSTRUCTION_BYTES,
+        "predicted_cycles": sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed),
+        "image_bytes": layout.bytes,
+        "memory_bytes": manifest.memory.size,
+        "codes_kept": sum(layer.codes.startswith("kept") for layer in manifest.layers),
+        "codes_planned": sum(layer.codes == PLANNED for layer in manifest.layers),
+    }
+    kinds = Counter(each.opcode.name.lower() for each in program)
+    columns = ("layer", "shape", "format", "stream bytes", "relative squared error", "codes")
+    rows = [
+        f"| {layer.name} | {layer.rows} × {layer.columns} | {layer.format} | "
+        f"{geometries[layer.weight].stream_bytes:,} | "
+        f"{'' if layer.error is None else f'{layer.error:.2e}'} | {layer.codes} |"
+        for layer in manifest.layers
+    ]
+    lines = ["# What was compiled", "", "A whole decode step: the host writes token ids and a position.", ""]
+    lines += [f"- {name.replace('_', ' ')}: {round(value, 3):,}" for name, value in figures.items()]
+    lines += [f"- instructions: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"]
+    lines += [f"- processor: {processor}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows, ""]
+    (folder / "report.md").write_text("\n".join(lines), encoding="utf-8")
+    figures["not_as_planned"] = [layer.weight for layer in manifest.layers if NOT_AS_PLANNED in layer.codes]
+    details = [
+        {"name": layer.name, "format": layer.format, "error": layer.error, "codes": layer.codes}
+        for layer in manifest.layers
+    ]
+    (folder / "report.json").write_text(json.dumps({**figures, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
+    return figures
