@@ -9,19 +9,25 @@ MANTISSA, BIAS, LARGEST = 24, 127, 254
 
 
 def result_converter(parameters: ProcessorParameters) -> Module:
+    """The matrix engine's: `integer_converter` of row sums (C2)."""
+    return integer_converter("result_converter", parameters.accumulator_bits)
+
+
+def integer_converter(name: str, sum_bits: int) -> Module:
     """LATENCY cycles after `valid`, `sum`, `row_scale` (bf16) and `exponent` (int16): `result`.
 
-    `overflow` comes with it where C6 applied. `clear` drops what is on its way.
+    `overflow` comes with it where C6 applied. `clear` drops what is on its way. sum_bits: 26 … 65, of a sum below
+    2^(sum_bits − 1) in magnitude.
     """
-    m = Module("result_converter", "Exact integer to fp32, times row scale and token exponent.")
+    m = Module(name, "Exact integer to fp32, times row scale and token exponent.")
     clear, valid = m.input("clear"), m.input("valid")
-    total, row_scale = m.input("sum", parameters.accumulator_bits), m.input("row_scale", 16)
+    total, row_scale = m.input("sum", sum_bits), m.input("row_scale", 16)
     scale = delay_stages(m, "row_scale", row_scale, 6)[6]
     exponent = delay_stages(m, "token_exponent", m.input("exponent", 16), 11)[11]
     events = delay_event(m, "valid", valid, LATENCY, clear)
     sign = delay_stages(m, "sum_sign", total[-1], 6)[6]
 
-    # |sum| < 2^(width - 1) by the bound of C2, so the top bit of the magnitude is not kept.
+    # |sum| < 2^(width - 1), so the top bit of the magnitude is not kept.
     magnitude = m.register("magnitude", mux(total[-1], -total, total)[0 : total.width - 1])
     top, shift = _normalize(m, magnitude)
     mantissa_6, carry_6, exponent_6, zero_6 = _round_integer(m, top, shift)
