@@ -1,0 +1,79 @@
+"""The sum of two fp32 numbers, rounded once, flushed, saturated (C4 to C6)."""
+
+from functools import cache
+from typing import Final
+
+from elastix.compiler.circuit import Module, Signal, concat, mux
+from elastix.compiler.processor.arithmetic.normalize import normalize
+from elastix.compiler.processor.pipeline import delay_stages
+
+LATENCY: Final = 6
+_LARGEST = 254
+
+
+@cache
+def fp32_add() -> Module:
+    """`y` = `a` + `b` (fp32), `overflow` where C6 applied: LATENCY clocks later, one a clock."""
+    m = Module("fp32_add", f"y = a + b in fp32, {LATENCY} clocks later, one a clock; overflow: y was saturated.")
+    a, b = m.input("a", 32), m.input("b", 32)
+
+    # 1: ordered by exponents alone. The difference is taken both ways, since which is wanted comes out of one of them.
+    a_less_b = m.named("a_less_b", a[23:31].zext(9) - b[23:31].zext(9))
+    b_less_a = m.named("b_less_a", b[23:31] - a[23:31])
+    swap = m.named("swap", a_less_b[8])
+    large, small = m.register("large", mux(swap, b[0:23], a[0:23])), m.register("small", mux(swap, a[0:23], b[0:23]))
+    distance = m.register("distance", mux(swap, b_less_a, a_less_b[0:8]))
+    exponent_1 = m.register("exponent_1", mux(swap, b[23:31], a[23:31]))
+    small_zero = m.register("small_zero", mux(swap, a[23:31], b[23:31]) == 0)
+    sign_1, subtract_1 = m.register("sign_1", mux(swap, b[31], a[31])), m.register("subtract_1", a[31] ^ b[31])
+
+    # 2
+    aligned, lost = _align(m, small, distance, small_zero)
+    large_2, nothing_2 = m.register("large_2", large), m.register("nothing_2", exponent_1 == 0)
+    exponent_3 = delay_stages(m, "exponent_of_sum", exponent_1, 2)[-1]
+    sign_2, subtract_2 = m.register("sign_2", sign_1), m.register("subtract_2", subtract_1)
+
+    # 3: 24 bits and 3 below. The difference can be negative only where the exponents are equal.
+    small_2 = m.named("small_2", concat(m.constant(0, 1), aligned, lost.any()))
+    above = concat(m.constant(1, 2), large_2, m.constant(0, 3), subtract_2)
+    below = concat(small_2 ^ subtract_2.replicate(28), subtract_2)
+    forward = m.named("forward", (above + below)[1:29])
+    reverse = m.named("reverse", aligned[2:25] - large_2)
+    negative = m.named("negative", subtract_2 & forward[27])
+    total = m.register("total", mux(negative, concat(m.constant(0, 2), reverse, m.constant(0, 3)), forward))
+    signs = delay_stages(m, "sign_of_sum", sign_2 ^ negative, 3)
+    subtracts = delay_stages(m, "subtracted", subtract_2, 3)
+    zeros = delay_stages(m, "both_zero", nothing_2, 3)
+
+    # 4, 5. Where the shift is 2 or more, nothing was lost.
+    normal = normalize(m, total)
+    exponent_4 = m.register("exponent_4", exponent_3.zext(10) + 1)
+    exponent_5 = m.register("exponent_5", exponent_4)
+
+    # 6: rounding carries into the exponent.
+    kept, guard, sticky = normal.value[4:27], normal.value[3], normal.value[0:3].any()
+    up = m.named("round_up", guard & (sticky | kept[0]))
+    exponent = m.named("exponent", exponent_5 - normal.shift.zext(10))
+    rounded = m.named("rounded", concat(exponent[0:8], kept) + up.zext(31))
+    nothing = m.named("nothing", zeros[3] | ~normal.value[27])
+    beyond = exponent.signed_ge(_LARGEST + 1) | ((exponent == _LARGEST) & kept.all() & up)
+    overflow = m.named("saturated", ~nothing & beyond)
+    flushed = m.named("flushed", nothing | exponent.signed_lt(1))  # a sum below the normal numbers is exact
+    sign = m.named("sign", signs[3] & ~(nothing & subtracts[3]))
+    m.output("y", m.register("y_q", concat(sign, mux(overflow, 0x7F7FFFFF, mux(flushed, 0, rounded)))))
+    m.output("overflow", m.register("overflow_q", overflow))
+    return m
+
+
+def _align(m: Module, fraction: Signal, distance: Signal, zero: Signal) -> tuple[Signal, Signal]:
+    """Cycle 2: 1.fraction, and two bits below, shifted down; bits of which any says whether a 1 fell off."""
+    value = concat(m.constant(1, 1), fraction, m.constant(0, 2))
+    lost = list[Signal]()
+    for place in (4, 3, 2, 1, 0):
+        step, shifts = 1 << place, distance[place]
+        lost.append(shifts & value[0:step].any())
+        value = m.named(f"aligned_by_{step}", mux(shifts, value >> step, value))
+    far = m.named("far", distance[5:8].any())
+    coarse = m.register("lost_coarsely", ~zero & (far | lost[0] | lost[1]))
+    fine = m.register("lost_finely", ~zero & (lost[2] | lost[3] | lost[4]))
+    return m.register("aligned", value & (~(far | zero)).replicate(26)), concat(coarse, fine)
