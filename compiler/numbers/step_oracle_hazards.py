@@ -206,7 +206,7 @@ def _check_in_place(number: int, instruction: Instruction, reads: Sequence[Span]
     rotates = vector and instruction["operation"] == Operation.ROTATE
     repeated = vector and instruction["period"] > 0
     for read, write in product(reads, writes):
-        if read.place not in (Place.VECTOR, Place.CONSTANT) or not _overlap(read, write):
+        if read.padding or read.place not in (Place.VECTOR, Place.CONSTANT) or not _overlap(read, write):
             continue
         if rotates or read.first != write.first or (repeated and read.place is Place.CONSTANT):
             raise ElastixError(
