@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.evaluate import Hook, round_activations
 from elastix.compiler.image import source_of
 from elastix.compiler.importer.store import Array, ArrayStore, WeightStore
 from elastix.compiler.numbers.formats import Format
@@ -24,6 +23,7 @@ from elastix.compiler.numbers.plan import Plan
 from elastix.compiler.numbers.quantize import chunk_rows, dequantize, map_in_order
 from elastix.compiler.precision.plan_weights import PlanWeights
 from elastix.compiler.precision.streamed_model import Part, StreamedModel
+from elastix.compiler.rounded_activations import round_activations
 from elastix.compiler.rounded_caches import FLOAT_BITS, rounded_caches
 
 WINDOWS_AT_ONCE: Final = 16
@@ -160,15 +160,11 @@ def _embedded(model: StreamedModel, pieces: Sequence[Sequence[int]]) -> list[Ten
 @contextmanager
 def _rounded_inputs(part: Part, rounding: Rounding) -> Generator[None]:
     """Within the block the part's linear layers round what they read by C3."""
-    hooks: list[Hook] = []
-    for name, layer in part.linears.items():
-        if bits := rounding.activation_bits_of(name):
-            hooks.append(layer.register_forward_pre_hook(_rounding_to(bits)))
-    try:
+    with ExitStack() as stack:
+        for name, layer in part.linears.items():
+            if bits := rounding.activation_bits_of(name):
+                stack.callback(layer.register_forward_pre_hook(_rounding_to(bits)).remove)
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _rounding_to(bits: int) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from elastix.compiler.evaluate import round_activations
 from elastix.compiler.precision.sensitivity import divergence
 from elastix.compiler.precision.sites import Site
 from elastix.compiler.precision.streamed_model import Part, StreamedModel
+from elastix.compiler.rounded_activations import round_activations
 
 
 @torch.no_grad()

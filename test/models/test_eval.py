@@ -13,9 +13,9 @@ import pytest
 import torch
 from conftest import data_path
 from models.compiled_models import Command, compiled
+from models.whole_model import logits, quantized
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from elastix.compiler.evaluate import logits, quantized
 from elastix.compiler.evaluate_bytes import stream_of_manifest, stream_of_sites
 from elastix.compiler.evaluate_compiled import CompiledLogits
 from elastix.compiler.evaluate_streamed import Rounding, formats_of, streamed_logits

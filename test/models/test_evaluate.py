@@ -2,27 +2,30 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import data_path
 from models.compiled_models import compiled
+from models.whole_model import compare, logits, quantized
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.evaluate import compare, evaluate, layer_names, logits, quantized, round_activations
+from elastix.compiler.evaluate_score import Quality, score
+from elastix.compiler.evaluate_streamed import Rounding, streamed_logits
 from elastix.compiler.evaluate_text import windows
 from elastix.compiler.numbers import oracle
 from elastix.compiler.numbers.cache import hadamard, quantize_rows
 from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.numbers.pack import Descriptor, pack_layer, place_segments
-from elastix.compiler.numbers.plan import default_format, uniform
+from elastix.compiler.numbers.plan import Plan, default_format, uniform
 from elastix.compiler.numbers.quantize import quantize
+from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.compiler.program_runner import Program
+from elastix.compiler.rounded_activations import round_activations
 from elastix.compiler.rounded_caches import read_back, rounded_caches
 from elastix.runtime.device import Device
 from elastix.tools.bench import quality
@@ -30,12 +33,10 @@ from elastix.tools.bench import quality
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 A = 11
-
-
 FORMATS = [default_format(8), default_format(4), Format(3, 64, "s6", "half_step")]
 
 
-def small_model() -> nn.Module:
+def small_model() -> LlamaForCausalLM:
     """A Llama with random weights: 172 is not a multiple of 32, the head is tied to the embedding."""
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -48,6 +49,12 @@ def small_model() -> nn.Module:
         tie_word_embeddings=True,
     )
     return LlamaForCausalLM(config).eval()
+
+
+def evaluated(folder: Path, pieces: list[list[int]], rounding: Rounding | None = None) -> list[torch.Tensor]:
+    """All logits of each window, by the evaluator."""
+    with streamed_logits(StreamedModel(folder), pieces, rounding) as found:
+        return [found.rows(window, 0, len(piece)) for window, piece in enumerate(pieces)]
 
 
 class OnEngine(nn.Module):
@@ -73,15 +80,13 @@ class OnEngine(nn.Module):
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_logits_follow_the_engines(form: Format) -> None:
+def test_logits_follow_the_engines(form: Format, tmp_path: Path) -> None:
     pieces = [[1, 5, 80, 3, 3, 40, 7, 22, 61, 89]]
     model = small_model()
-    reference = logits(model, pieces)
-    with quantized(model, lambda _name: form, A):
-        found = logits(model, pieces)
-    np.testing.assert_array_equal(logits(model, pieces)[0], reference[0])
+    model.save_pretrained(tmp_path)
+    reference, found = evaluated(tmp_path, pieces), evaluated(tmp_path, pieces, Rounding(Plan(form), A))
 
-    # Only the embedding is left to the evaluator: both read the same C11 values there.
+    # Only the embedding is left to torch: both read the same C11 values there.
     linears = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     replaced = [(name, OnEngine(module, form)) for name, module in linears]
     with quantized(model, lambda name: form if name == "model.embed_tokens.weight" else None, A):
@@ -152,22 +157,16 @@ def test_windows() -> None:
     assert windows([1, 2, 3, 4, 5], 3, bos=0) == [[0, 1, 2], [0, 3, 4], [0, 5]]
 
 
-def test_names_are_those_of_the_weights() -> None:
-    names = layer_names(small_model())
-    assert "model.layers.1.mlp.down_proj.weight" in names and "model.embed_tokens.weight" in names
-
-
-def story_windows(tokens: int) -> tuple[nn.Module, list[list[int]]]:
-    """stories260K in fp32, and the head of the validation text in windows that begin with its first token."""
+def story_windows(tokens: int) -> tuple[Path, list[list[int]]]:
+    """stories260K, and the head of the validation text in windows that begin with its first token."""
     folder, text = data_path("stories260K"), data_path("text", "tinystories_val.txt")
-    load: Any = AutoModelForCausalLM.from_pretrained
-    model, tokenizer = load(str(folder), dtype=torch.float32), AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
     ids: list[int] = []
     for line in text.read_text(encoding="utf-8").splitlines():
         ids += tokenizer(line.strip(), add_special_tokens=False).input_ids if line.strip() else []
         if len(ids) >= tokens:
             break
-    return model, windows(ids[:tokens], 257, bos=1)
+    return folder, windows(ids[:tokens], 257, bos=1)
 
 
 @pytest.mark.parametrize(("kv_bits", "most"), [(8, 0.0015), (4, 0.6)])
@@ -175,17 +174,16 @@ def test_a_compiled_model_has_the_quality_it_is_said_to_have(
     stories: Path, tmp_path: Path, kv_bits: int, most: float
 ) -> None:
     """The whole compiled step on the emulator, token by token, against the evaluator's batch."""
-    model, pieces = story_windows(200)
+    folder, pieces = story_windows(200)
     if kv_bits != 8:
-        stories = compiled(data_path("stories260K"), tmp_path / "stories", "--kv-bits", kv_bits)
+        stories = compiled(folder, tmp_path / "stories", "--kv-bits", kv_bits)
     program = Program.load(stories)
     kept = {each.dtype for each in program.manifest.arguments if each.kind == "cache"}
     assert kept == {"uint8" if kv_bits == 4 else "int8", "uint16"}
     steps = [program(ids=np.array([[token]]), positions=np.array([at])) for at, token in enumerate(pieces[0])]
     engines = [torch.tensor(np.stack([next(iter(outputs.values())).ravel() for outputs in steps]))]
-    reference = logits(model, pieces)
-    with quantized(model, uniform(8).format_of, A), rounded_caches(model, kv_bits, kv_bits):
-        found = logits(model, pieces)
+    reference = evaluated(folder, pieces)
+    found = evaluated(folder, pieces, Rounding(uniform(8), A, kv_bits, kv_bits))
     of_engines, of_evaluator = compare(pieces, reference, engines), compare(pieces, reference, found)
     assert of_engines.kl == pytest.approx(of_evaluator.kl, rel=0.2) and of_engines.kl < most
     assert compare(pieces, engines, found).kl < 0.3 * of_engines.kl
@@ -194,12 +192,20 @@ def test_a_compiled_model_has_the_quality_it_is_said_to_have(
 
 def test_stories_lose_nothing_at_eight_bits() -> None:
     """NLL on 20,000 tokens within 0.005 of fp32's; at 4 bits the loss that the README's table states."""
-    model, pieces = story_windows(20_000)
-    eight = evaluate(model, pieces, uniform(8).format_of, A)
+    folder, pieces = story_windows(20_000)
+
+    def quality_at(bits: int) -> Quality:
+        with (
+            streamed_logits(StreamedModel(folder), pieces) as reference,
+            streamed_logits(StreamedModel(folder), pieces, Rounding(uniform(bits), A)) as found,
+        ):
+            return score(pieces, found, reference)
+
+    eight = quality_at(8)
     assert eight.tokens == 20_000
     assert eight.reference_nll == pytest.approx(1.470, abs=0.005)
     assert abs(eight.nll - eight.reference_nll) < 0.005 and eight.kl < 0.001
-    four = evaluate(model, pieces, uniform(4).format_of, A)
+    four = quality_at(4)
     assert 0.05 < four.nll - four.reference_nll < 0.12
 
 

@@ -10,13 +10,14 @@ import pytest
 from packed_checkpoints import write_checkpoint
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.evaluate import quantized
+from elastix.compiler.evaluate_streamed import RoundedStore, Rounding
 from elastix.compiler.importer.block_codes import BlockCodes, NoCodes
 from elastix.compiler.importer.hugging_face import open_weights
 from elastix.compiler.importer.packed_store import PackedStore, Packing
 from elastix.compiler.importer.store import ArrayStore
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.keep import keep_codes, natural_format
+from elastix.compiler.numbers.plan import Plan
 from elastix.compiler.numbers.quantize import dequantize, quantize
 
 Q = "model.layers.1.self_attn.q_proj.weight"
@@ -90,16 +91,16 @@ def test_zero_points_that_borrow() -> None:
 
 
 def test_the_evaluator_keeps_codes_as_compiling_does(tmp_path: Path) -> None:
-    model, _ = write_checkpoint(tmp_path / "m", AWQ, symmetric=False)
+    write_checkpoint(tmp_path / "m", AWQ, symmetric=False)
     store, form = open_weights(tmp_path / "m"), Format(4, 32, "s8c8", "asymmetric")
-    codes = store.codes(Q)
+    codes, formats = store.codes(Q), dict.fromkeys((Q, "lm_head.weight"), form)
     assert isinstance(codes, BlockCodes)
-    with quantized(model, lambda _: form, 11, store):
-        assert np.array_equal(model.get_parameter(Q).detach().numpy(), dequantize(keep_codes(codes, form).rows))
-        head = model.get_parameter("lm_head.weight").detach().numpy()
-    assert np.array_equal(head, dequantize(quantize(store.read("lm_head.weight"), form).rows))
-    with quantized(model, lambda _: form, 11):
-        assert np.array_equal(model.get_parameter(Q).detach().numpy(), dequantize(quantize(store.read(Q), form).rows))
+    kept = RoundedStore(store, formats, Rounding(Plan(form)))
+    assert np.array_equal(kept.read(Q), dequantize(keep_codes(codes, form).rows))
+    head = dequantize(quantize(store.read("lm_head.weight"), form).rows)
+    assert np.array_equal(kept.read("lm_head.weight"), head)
+    anew = RoundedStore(store, formats, Rounding(Plan(form), keep_codes=False))
+    assert np.array_equal(anew.read(Q), dequantize(quantize(store.read(Q), form).rows))
 
 
 def test_the_model_compiles_with_its_codes_kept(tmp_path: Path, elastix: Callable[..., dict[str, Any]]) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from models.whole_model import quantized
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from elastix.compiler.backend import CompiledGraph, elastix
 from elastix.compiler.errors import CannotCompile, ElastixError
-from elastix.compiler.evaluate import quantized
 from elastix.compiler.numbers.plan import uniform
 
 # Root mean square of the error over that of the output, weights of 8 bits and activations of 11.
