@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import data_path
+from models.whole_model import logits
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.evaluate import logits
 from elastix.compiler.precision.calibrate import calibrate
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.precision.text import read_text, token_windows
