@@ -211,7 +211,10 @@ def _queue_walk(
     length_bits, beat_bits = asked.length.width, asked.beat.width
     queue = Memory(m, "bursts", QUEUED_BURSTS, beat_bits + length_bits + 1, latency=0)
     count = m.state("bursts_awaited", queue.address_bits + 1, reset=0)
-    tail, head = m.state("bursts_tail", queue.address_bits, reset=0), m.state("bursts_head", queue.address_bits, reset=0)
+    tail, head = (
+        m.state("bursts_tail", queue.address_bits, reset=0),
+        m.state("bursts_head", queue.address_bits, reset=0),
+    )
     queue.write(tail, concat(asked.last, asked.length, asked.beat), issue)
     burst = queue.read(head)
     burst_start, length = m.named("burst_start", burst[0:beat_bits]), burst[beat_bits : beat_bits + length_bits]

@@ -1,6 +1,5 @@
 """Hands instructions to the queues of the units, and asks the streams for their data."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 
@@ -106,7 +105,7 @@ class _Dispatcher:
         return value[self.offset : value.width].zext(self.beat_bits)
 
     def _deal(self, lane: Signal) -> tuple[Signal, Signal, Signal, Signal]:
-        """Row blocks (LINEAR) or the row's block (EMBED) div and mod channels; are they there; EMBED has no such row."""
+        """Row blocks (LINEAR) or the row's block (EMBED) div and mod channels; are they there; no such row."""
         m, p = self.m, self.p
         row_blocks = self.of(Opcode.LINEAR, "row_blocks")
         dividend, no_token = row_blocks, m.constant(0, 1)
@@ -155,7 +154,7 @@ class _Dispatcher:
         more = m.named("more_phases", embed & (in_beats | ((phase == Phase.ROW) & int(self.p.channels > 1))))
         weighted = self.has(Opcode.LINEAR, Opcode.EMBED)
         first = mux(weighted, m.constant(Phase.BEATS, 2), Phase.ROW)
-        phase.next(mux(at[State.LOOK], first, phase + 1), enable=at[State.LOOK] | phase_end)
+        phase.next(mux(at[State.LOOK], first, phase + 1), enable=at[State.LOOK] | (phase_end & more))
 
         known = m.register("bad_known", bad_instruction(m, self.p, self.instruction, self.op) | self.reserved)
         looked = m.named("looked", at[State.LOOK] & self.settled & self.divided)
@@ -204,7 +203,9 @@ class _Dispatcher:
             keys, values = self.beats(Opcode.SCORES, "keys"), self.beats(Opcode.SCORES, "values")
             of_values = m.named("of_values", (index == 1) | self.op[Opcode.VALUES])
             scales = m.named("of_scales", self.op[Opcode.SCORES] & (index != 2))
-            scale_offset = mux(index == 0, self.beats(Opcode.SCORES, "key_scales"), self.beats(Opcode.SCORES, "value_scales"))
+            scale_offset = mux(
+                index == 0, self.beats(Opcode.SCORES, "key_scales"), self.beats(Opcode.SCORES, "value_scales")
+            )
             attention = _Operands(mux(of_values, values, keys), scale_offset, narrow(scales))
             chosen = _choose(self.has(Opcode.SCORES, Opcode.VALUES), attention, chosen)
         bits = narrow(self.of(linear, "bits"))
@@ -253,7 +254,9 @@ class _Dispatcher:
         pushes = list[Signal]()
         for unit in units(self.p):
             mine = self.has(*(opcode for opcode in self.op if UNIT_OF.get(opcode) is unit))
-            push = m.named(f"push_to_{unit.name.lower()}", self.at[State.PUSH] & mine & m.input(f"room_{unit.name.lower()}"))
+            push = m.named(
+                f"push_to_{unit.name.lower()}", self.at[State.PUSH] & mine & m.input(f"room_{unit.name.lower()}")
+            )
             m.output(f"push_{unit.name.lower()}", push)
             pushes.append(push)
         m.output("skip", self.skip)

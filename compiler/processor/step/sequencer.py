@@ -20,8 +20,8 @@ REQUEST_OUTPUTS = ("request_valid", "request_address", "request_count", "request
 def sequencer(p: StepParameters) -> Module:
     """From the program in memory to the units: fetch, dispatch, queues, counts.
 
-    start, clear, number, io_*, in_*: as instruction_fetch; tokens, position, token_<m>, request_*, quiet, bad, ended: as
-    dispatcher. Of each unit: begin_<unit>, taken_<unit>, instruction_<unit>, done_<unit>, and <name>_<unit> as
+    start, clear, number, io_*, in_*: as instruction_fetch; tokens, position, token_<m>, request_*, quiet, bad, ended:
+    as dispatcher. Of each unit: begin_<unit>, taken_<unit>, instruction_<unit>, done_<unit>, and <name>_<unit> as
     SIDE_BITS of unit_queue names. finishing: a bit a unit, an instruction finishes in this cycle. bad_address: byte
     address of the instruction that `bad` is about.
     """

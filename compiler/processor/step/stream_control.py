@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import IntEnum
+from itertools import pairwise
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
 from elastix.compiler.processor.axi import ADDRESS_BITS, offset_bits
@@ -43,7 +44,8 @@ def stream_control(p: StepParameters, first: bool) -> Module:
     request_*: `count` beats from beat `address` on, for `consumer`; for the matrix unit `count` blocks of `block_beats`
     and a CRC beat, which is compared here and goes nowhere. Data of the next request is asked for while that of
     the one before is still delivered. <consumer>_valid, <consumer>_ready, data: the beats.
-    ar*, r*, timeout, idle, fault, stuck, fault_address: as burst_reader. `bad` (pulse): a wrong CRC, of `segment`.
+    ar*, r*, timeout, idle, fault, stuck, fault_address: as burst_reader. `quiet`: nothing to be delivered.
+    `bad` (pulse): a wrong CRC, of `segment`.
     Events of a cycle: beats taken; `starving`: inside a segment the engine wanted a beat that was not there; `stalled`:
     a beat was there and nothing took it; `empty`: the one whose turn it is wanted a beat and none was there.
     """
@@ -138,13 +140,14 @@ def stream_control(p: StepParameters, first: bool) -> Module:
     for name in (*READ_OUTPUTS, "fault", "stuck", "fault_address"):
         m.output(name, reader[name])
     m.output("idle", reader["idle"] & ~requests["valid"])
+    m.output("quiet", ~(requests["valid"] | turns["valid"] | in_turn))
     return m
 
 
 def _split(word: Signal, *widths: int) -> list[Signal]:
     """Neighbouring parts of those widths, the lowest first."""
     ends = [sum(widths[:i]) for i in range(len(widths) + 1)]
-    return [word[low:high] for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    return [word[low:high] for low, high in pairwise(ends)]
 
 
 def _check(

@@ -27,7 +27,7 @@ SIDE_BITS: Mapping[Unit, dict[str, int]] = {
 
 
 def kept_bits(unit: Unit) -> list[int]:
-    """The bits of an instruction that its unit looks at, in rising order; of the opcode, what tells the unit's apart."""
+    """The bits of an instruction that its unit looks at, in rising order; of opcodes, what tells the unit's apart."""
     opcodes = [opcode for opcode, other in UNIT_OF.items() if other is unit]
     kept = {bit for bit in range(3) if len({opcode >> bit & 1 for opcode in opcodes}) > 1}
     for opcode in opcodes:
@@ -52,8 +52,8 @@ def _runs(bits: Sequence[int]) -> list[tuple[int, int]]:
 def unit_queue(unit: Unit) -> Module:
     """The instructions of a unit, in order, each until the units have finished what it waits for.
 
-    push, while `room`: in_instruction, skip, in_… as SIDE_BITS names. begin, taken, instruction, …: out; the bits of an
-    instruction that only dispatch looks at are 0. finished_<unit>: instructions finished in this run. `skipped` (pulse):
+    push, while `room`: in_instruction, skip, in_… as SIDE_BITS names. begin, taken, instruction, …: out; fields
+    that only dispatch looks at hold anything. finished_<unit>: instructions finished in this run. `skipped` (pulse):
     an instruction with `skip` came to its place: its counts reached, all earlier ones finished. `idle`: all that was
     pushed is finished. clear (pulse): empty, nothing begun.
     """
