@@ -109,8 +109,11 @@ def embed(run: Run, instruction: Instruction, lane: int) -> None:
     beats = run.state.read(Place.MEMORY, at, size).tobytes()
     block = unpack_block(np.frombuffer(beats, "<u4").reshape(launch.block_beats, p.rows), launch)
     group_of = np.arange(COLUMNS * launch.tiles) // (COLUMNS * launch.group_tiles)
-    values = weight_values(block.q, block.s[:, group_of], block.z16[:, group_of], block.rowscale, run.flags)
-    run.state.write(Place.VECTOR, instruction["to"], values[place])
+    one = slice(place, place + 1)
+    s, z16 = block.s[one, group_of], block.z16[one, group_of]
+    run.state.write(
+        Place.VECTOR, instruction["to"], weight_values(block.q[one], s, z16, block.rowscale[one], run.flags)[0]
+    )
 
 
 def load(run: Run, instruction: Instruction, lane: int) -> None:
