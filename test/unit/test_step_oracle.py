@@ -144,7 +144,7 @@ def test_norms(n: int, shift: bool) -> None:
 
 
 def test_the_worst_norm() -> None:
-    """One element that decides the unit, all others half a unit beside it: √n·2^-15 is the bound."""
+    """One element that decides the unit, all others half a unit beside it: 1.02·√n·2^-16 + 5e-7 is the bound."""
     n = 576
     x = np.full(n, 683.5, np.float32)  # to 684 units; 2^14/√n = 683 is where that matters most
     x[0] = 1 << 14
@@ -154,7 +154,7 @@ def test_the_worst_norm() -> None:
     fields = {"a": 0, "count": n, "scalar_register": 0, "result_register": 2, "k": pattern(1 / n)}
     program.add(Opcode.VECTOR, operation=Operation.SQUARES, **fields)
     error = abs(scalar(program.run(), 2) * np.sqrt((x.astype(np.float64) ** 2).mean()) - 1)
-    assert 0.4 < error / (np.sqrt(n) * 2.0**-16) < 1
+    assert 0.99 < error / (np.sqrt(n) * 2.0**-16) < 1.02
 
 
 @pytest.mark.parametrize("form", [Format(8), Format(3, 32, "s8c8", "asymmetric"), Format(4, 64, "s6", "half_step")])
