@@ -4,10 +4,10 @@ from functools import cache
 from typing import Final
 
 from elastix.compiler.circuit import Module, concat, mux
+from elastix.compiler.processor.arithmetic.exponent_range import too_large, too_small
 from elastix.compiler.processor.pipeline import delay_stages
 
 LATENCY: Final = 2
-_LARGEST = 254
 
 
 @cache
@@ -22,8 +22,8 @@ def exponent_add() -> Module:
     fraction = m.register("fraction_1", p[0:23])
     zero = m.register("zero_1", p[23:31] == 0)
     moved = m.register("moved", p[23:31].zext(17) + e.sext(17))
-    flushed = m.named("flushed", zero | moved.signed_lt(1))
-    overflow = m.named("saturated", ~zero & moved.signed_ge(_LARGEST + 1))
+    flushed = m.named("flushed", zero | too_small(moved))
+    overflow = m.named("saturated", ~zero & too_large(moved))
     body = mux(overflow, 0x7F7FFFFF, mux(flushed, 0, concat(moved[0:8], fraction)))
     m.output("y", m.register("y_q", concat(sign, body)))
     m.output("overflow", m.register("overflow_q", overflow))

@@ -27,11 +27,9 @@ def exponential() -> Module:
         maximum is the largest score times 2^{FRACTION_BITS}, seen {MAXIMUM_DELAY} clocks after the score.""",
     )
     maximum, score = m.input("maximum", 32), m.input("score", 32)
-    fixed = fixed_point.fixed_magnitude(m, score, FRACTION_BITS, 31).zext(32)
+    fixed = fixed_point.fixed_magnitude(m, score, FRACTION_BITS, 31)
     positive = delay_stages(m, "positive", ~score[31], MAXIMUM_DELAY)[-1]
-    # A negative score's magnitude is added: one adder, with a place below for the carry.
-    added = concat(fixed ^ positive.replicate(32), positive)
-    below = m.register("below", m.named("difference", concat(maximum, positive) + added)[1:33])
+    below = m.register("below", fixed_point.add_signed(m, maximum, fixed, positive))
     power = m.instance(
         "table",
         function_table.function_table(("exp2",)),
@@ -46,9 +44,9 @@ def exponential() -> Module:
         p = m.named(f"halved_{1 << place}_times", mux(halvings[place], p >> (1 << place), p))
     p_q = m.register("p_q", p)
     # The table gives 2^23 … 2^24, so its leading 1 is known; the halvings drop as many bits below.
-    dropped = m.named("kept_places", concat(*(halvings[0:5] <= place for place in reversed(range(23)))))
+    kept = m.named("kept_places", m.constant(-1, 23) << halvings[0:5].zext(23))
     exponent = m.named("exponent", m.constant(_BIAS - 1, 8) - halvings[0:5].zext(8) + power[24].zext(8))
-    body = m.register("fraction_q", concat(exponent, power[0:23] & dropped))
+    body = m.register("fraction_q", concat(exponent, power[0:23] & kept))
     m.output("p", p_q)
     m.output("p_fp32", concat(m.constant(0, 1), mux(p_q.any(), body, 0)))
     return m

@@ -20,9 +20,9 @@ def fp32_to_fixed(k: int) -> Module:
         {"k": k},
     )
     x = m.input("x", 32)
-    magnitude = fixed_magnitude(m, x, k, 31).zext(32)
+    magnitude = fixed_magnitude(m, x, k, 31)
     negative = delay_stages(m, "negative", x[31], MAGNITUDE_LATENCY)[-1]
-    m.output("y", m.register("y_q", mux(negative, -magnitude, magnitude)))
+    m.output("y", m.register("y_q", add_signed(m, m.constant(0, 32), magnitude, negative)))
     return m
 
 
@@ -35,5 +35,13 @@ def fixed_magnitude(m: Module, x: Signal, k: int, bits: int) -> Signal:
     value = mantissa[24 - bits : 24] if bits < 24 else concat(mantissa, m.constant(0, bits - 24))
     for place in (4, 3, 2, 1, 0):
         value = m.named(f"down_by_{1 << place}", mux(places[place], value >> (1 << place), value))
-    beyond, far = m.named("beyond", places[8]), m.named("far_below", places[5:8].any())
-    return m.register("fixed", (value & (~far).replicate(bits)) | beyond.replicate(bits))
+    # Left to the next stage, where it costs no LUT.
+    moved, beyond = m.register("moved_down", value), m.register("beyond", places[8])
+    near = m.register("near", ~places[5:8].any())
+    return m.named("fixed", (moved & near.replicate(bits)) | beyond.replicate(bits))
+
+
+def add_signed(m: Module, base: Signal, magnitude: Signal, negative: Signal) -> Signal:
+    """`base` (32 bits) plus the magnitude, or minus it: one adder, with a place below for the carry."""
+    operand = concat(magnitude.zext(32) ^ negative.replicate(32), negative)
+    return m.named("signed_sum", concat(base, negative) + operand)[1:33]

@@ -4,11 +4,11 @@ from functools import cache
 from typing import Final
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
+from elastix.compiler.processor.arithmetic.exponent_range import too_large, too_small
 from elastix.compiler.processor.arithmetic.normalize import normalize
 from elastix.compiler.processor.pipeline import delay_stages
 
 LATENCY: Final = 6
-_LARGEST = 254
 
 
 @cache
@@ -17,33 +17,27 @@ def fp32_add() -> Module:
     m = Module("fp32_add", f"y = a + b in fp32, {LATENCY} clocks later, one a clock; overflow: y was saturated.")
     a, b = m.input("a", 32), m.input("b", 32)
 
-    # 1: ordered by exponents alone. The difference is taken both ways, since which is wanted comes out of one of them.
-    a_less_b = m.named("a_less_b", a[23:31].zext(9) - b[23:31].zext(9))
-    b_less_a = m.named("b_less_a", b[23:31] - a[23:31])
-    swap = m.named("swap", a_less_b[8])
+    # 1: ordered by magnitude. The distance is taken both ways, since it is not known yet which one is not negative.
+    swap = m.named("swap", a[0:31] < b[0:31])
     large, small = m.register("large", mux(swap, b[0:23], a[0:23])), m.register("small", mux(swap, a[0:23], b[0:23]))
-    distance = m.register("distance", mux(swap, b_less_a, a_less_b[0:8]))
+    above_a, above_b = m.named("above_a", b[23:31] - a[23:31]), m.named("above_b", a[23:31] - b[23:31])
+    distance = m.register("distance", mux(swap, above_a, above_b))
     exponent_1 = m.register("exponent_1", mux(swap, b[23:31], a[23:31]))
     small_zero = m.register("small_zero", mux(swap, a[23:31], b[23:31]) == 0)
     sign_1, subtract_1 = m.register("sign_1", mux(swap, b[31], a[31])), m.register("subtract_1", a[31] ^ b[31])
 
     # 2
-    aligned, lost = _align(m, small, distance, small_zero)
+    aligned, near, lost = _align(m, small, distance, small_zero)
     large_2, nothing_2 = m.register("large_2", large), m.register("nothing_2", exponent_1 == 0)
     exponent_3 = delay_stages(m, "exponent_of_sum", exponent_1, 2)[-1]
-    sign_2, subtract_2 = m.register("sign_2", sign_1), m.register("subtract_2", subtract_1)
-
-    # 3: 24 bits and 3 below. The difference can be negative only where the exponents are equal.
-    small_2 = m.named("small_2", concat(m.constant(0, 1), aligned, lost.any()))
-    above = concat(m.constant(1, 2), large_2, m.constant(0, 3), subtract_2)
-    below = concat(small_2 ^ subtract_2.replicate(28), subtract_2)
-    forward = m.named("forward", (above + below)[1:29])
-    reverse = m.named("reverse", aligned[2:25] - large_2)
-    negative = m.named("negative", subtract_2 & forward[27])
-    total = m.register("total", mux(negative, concat(m.constant(0, 2), reverse, m.constant(0, 3)), forward))
-    signs = delay_stages(m, "sign_of_sum", sign_2 ^ negative, 3)
-    subtracts = delay_stages(m, "subtracted", subtract_2, 3)
+    signs, subtracts = delay_stages(m, "sign_of_sum", sign_1, 4), delay_stages(m, "subtracted", subtract_1, 4)
     zeros = delay_stages(m, "both_zero", nothing_2, 3)
+
+    # 3: 24 bits and 3 below, and a place below these for the carry of a difference.
+    subtract = subtracts[1]
+    above = concat(m.constant(1, 2), large_2, m.constant(0, 3), subtract)
+    below = concat(m.constant(0, 1), aligned & near.replicate(26), lost.any()) ^ subtract.replicate(28)
+    total = m.register("total", m.named("sum", above + concat(below, subtract))[1:29])
 
     # 4, 5. Where the shift is 2 or more, nothing was lost.
     normal = normalize(m, total)
@@ -56,17 +50,17 @@ def fp32_add() -> Module:
     exponent = m.named("exponent", exponent_5 - normal.shift.zext(10))
     rounded = m.named("rounded", concat(exponent[0:8], kept) + up.zext(31))
     nothing = m.named("nothing", zeros[3] | ~normal.value[27])
-    beyond = exponent.signed_ge(_LARGEST + 1) | ((exponent == _LARGEST) & kept.all() & up)
-    overflow = m.named("saturated", ~nothing & beyond)
-    flushed = m.named("flushed", nothing | exponent.signed_lt(1))  # a sum below the normal numbers is exact
-    sign = m.named("sign", signs[3] & ~(nothing & subtracts[3]))
+    carries = m.named("carries", kept.all() & up)
+    overflow = m.named("saturated", ~nothing & too_large(exponent, carries))
+    flushed = m.named("flushed", nothing | too_small(exponent))  # a sum below the normal numbers is exact
+    sign = m.named("sign", signs[4] & ~(nothing & subtracts[4]))
     m.output("y", m.register("y_q", concat(sign, mux(overflow, 0x7F7FFFFF, mux(flushed, 0, rounded)))))
     m.output("overflow", m.register("overflow_q", overflow))
     return m
 
 
-def _align(m: Module, fraction: Signal, distance: Signal, zero: Signal) -> tuple[Signal, Signal]:
-    """Cycle 2: 1.fraction, and two bits below, shifted down; bits of which any says whether a 1 fell off."""
+def _align(m: Module, fraction: Signal, distance: Signal, zero: Signal) -> tuple[Signal, Signal, Signal]:
+    """Cycle 2: 1.fraction, and two bits below, shifted down; whether these count; whether a 1 fell off, in two bits."""
     value = concat(m.constant(1, 1), fraction, m.constant(0, 2))
     lost = list[Signal]()
     for place in (4, 3, 2, 1, 0):
@@ -76,4 +70,4 @@ def _align(m: Module, fraction: Signal, distance: Signal, zero: Signal) -> tuple
     far = m.named("far", distance[5:8].any())
     coarse = m.register("lost_coarsely", ~zero & (far | lost[0] | lost[1]))
     fine = m.register("lost_finely", ~zero & (lost[2] | lost[3] | lost[4]))
-    return m.register("aligned", value & (~(far | zero)).replicate(26)), concat(coarse, fine)
+    return m.register("aligned", value), m.register("near", ~(far | zero)), concat(coarse, fine)

@@ -4,10 +4,11 @@ from functools import cache
 from typing import Final
 
 from elastix.compiler.circuit import Module, concat, mux
+from elastix.compiler.processor.arithmetic.exponent_range import too_large, too_small
 from elastix.compiler.processor.pipeline import delay_stages
 
 LATENCY: Final = 5
-_BIAS, _LARGEST, _HALF = 127, 254, 12
+_BIAS, _HALF = 127, 12
 
 
 @cache
@@ -31,28 +32,26 @@ def fp32_multiply() -> Module:
     cross_2 = m.register("cross_2", cross_1.zext(25) + other_1.zext(25))
     outer_2 = m.register("outer_2", concat(high_1, low_1[_HALF:24]))
     lowest_2 = m.register("lowest_any_2", low_1[0:_HALF].any())
-    exponent_2 = m.register("exponent_2", exponent_1 - _BIAS)
 
     # 3: bits 47 … 12 of the product; of the others only whether one is 1.
     upper = m.register("upper_3", outer_2 + cross_2.zext(36))
     lowest_3 = m.register("lowest_any_3", lowest_2)
-    same_3, next_3 = m.register("exponent_same_3", exponent_2), m.register("exponent_next_3", exponent_2 + 1)
+    exponent_3 = delay_stages(m, "exponents", exponent_1, 2)[-1]
 
     # 4: the product of two numbers in [1, 2) is in [1, 4).
     carry = upper[35]
     kept = m.named("kept", mux(carry, upper[12:35], upper[11:34]))  # without the leading 1
     guard, sticky = mux(carry, upper[11], upper[10]), upper[0:10].any() | (carry & upper[10]) | lowest_3
     kept_4, up_4 = m.register("kept_4", kept), m.register("round_up_4", guard & (sticky | kept[0]))
-    exponent_4 = m.register("exponent_4", mux(carry, next_3, same_3))
+    exponent_4 = m.register("exponent_4", (concat(exponent_3, carry) + concat(m.constant(-_BIAS, 10), carry))[1:11])
 
     # 5: rounding carries into the exponent.
     rounded = m.named("rounded", concat(exponent_4[0:8], kept_4) + up_4.zext(31))
     all_ones = m.named("all_ones", kept_4.all())
-    beyond = exponent_4.signed_ge(_LARGEST + 1) | ((exponent_4 == _LARGEST) & all_ones & up_4)
-    overflow = m.named("saturated", ~zero & beyond)
-    flushed = m.named("flushed", zero | exponent_4.signed_lt(1))
+    overflow = m.named("saturated", ~zero & too_large(exponent_4, all_ones & up_4))
+    flushed = m.named("flushed", zero | too_small(exponent_4))
     # On the subnormal grid, a bit coarser, only all ones round up to the least normal number; a half is even there.
-    least = m.named("least_normal", ~zero & (exponent_4 == 0) & all_ones)
+    least = m.named("least_normal", ~zero & ~exponent_4.any() & all_ones)
     small = concat(m.constant(0, 7), least, m.constant(0, 23))
     body = mux(overflow, 0x7F7FFFFF, mux(flushed, small, rounded))
     m.output("y", m.register("y_q", concat(sign, body)))

@@ -9,7 +9,7 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.functions import OFFSET_BITS, SEGMENTS, coefficients
 from elastix.compiler.processor.pipeline import delay_stages
 
-LATENCY: Final = 5
+LATENCY: Final = 6
 INDEX_BITS: Final = 8
 RESULT_BITS: Final = 25
 
@@ -29,26 +29,27 @@ def function_table(names: tuple[str, ...]) -> Module:
     index, offset = m.input("index", INDEX_BITS), m.input("offset", OFFSET_BITS)
     tables = (len(names) - 1).bit_length()
     address = concat(m.input("table", tables), index) if tables else index
-    offsets = delay_stages(m, "offset", offset, 3)
+    offsets = delay_stages(m, "offset", offset, 4)
 
-    # 1. Falling and convex: Y = c0 − ⌈(fall − ⌊curve·d⌋)·d⌉, in units of the offset, with fall = −c1 and curve = c2.
+    # 1, 2. Falling and convex: Y = c0 − ⌈(fall − ⌊curve·d⌋)·d⌉, in units of the offset, with fall = −c1 and curve = c2.
     rows = [tuple(map(abs, row)) for name in names for row in _checked(name)]
     rows += [(0, 0, 0)] * ((1 << tables) * SEGMENTS - len(rows))
     start_bits, fall_bits, curve_bits = (max(row[k] for row in rows).bit_length() for k in range(3))
     words = [(start << fall_bits | fall) << curve_bits | curve for start, fall, curve in rows]
     width = start_bits + fall_bits + curve_bits
-    row = m.instance("rows", rom(f"coefficients_{'_'.join(names)}", words, width), address=address)["data"]
+    read = m.instance("rows", rom(f"coefficients_{'_'.join(names)}", words, width), address=address)["data"]
+    row = m.register("row", read)  # block RAM and multiplier are too slow to stand in one stage
     starts = delay_stages(m, "start", row[fall_bits + curve_bits : width], 3)
-    fall_1, curve_1 = row[curve_bits : fall_bits + curve_bits], row[0:curve_bits]
+    fall, curve = row[curve_bits : fall_bits + curve_bits], row[0:curve_bits]
 
-    # 2
-    curved = m.register("curved", curve_1.zext(curve_bits + OFFSET_BITS) * offsets[1].zext(curve_bits + OFFSET_BITS))
-    fall_2 = m.register("fall_2", fall_1)
     # 3
-    slope = m.register("slope", fall_2 - curved[OFFSET_BITS : curve_bits + OFFSET_BITS].zext(fall_bits))
+    curved = m.register("curved", curve.zext(curve_bits + OFFSET_BITS) * offsets[2].zext(curve_bits + OFFSET_BITS))
+    fall_3 = m.register("fall_3", fall)
     # 4
-    fallen = m.register("fallen", slope.zext(fall_bits + OFFSET_BITS) * offsets[3].zext(fall_bits + OFFSET_BITS))
-    # 5: rounding the fall up rounds Y down. x − ⌈f⌉ = x + ~⌊f⌋ + (f is whole), with a place below for the carry.
+    slope = m.register("slope", fall_3 - curved[OFFSET_BITS : curve_bits + OFFSET_BITS].zext(fall_bits))
+    # 5
+    fallen = m.register("fallen", slope.zext(fall_bits + OFFSET_BITS) * offsets[4].zext(fall_bits + OFFSET_BITS))
+    # 6: rounding the fall up rounds Y down. x − ⌈f⌉ = x + ~⌊f⌋ + (f is whole), with a place below for the carry.
     whole = m.named("whole", ~fallen[0:OFFSET_BITS].any())
     steps = m.named("steps", fallen[OFFSET_BITS : fall_bits + OFFSET_BITS].zext(RESULT_BITS))
     value = concat(starts[3].zext(RESULT_BITS), m.constant(1, 1)) + concat(~steps, whole)

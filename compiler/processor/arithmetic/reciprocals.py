@@ -5,6 +5,7 @@ from typing import Final
 
 from elastix.compiler.circuit import Module, concat, mux
 from elastix.compiler.processor.arithmetic import function_table
+from elastix.compiler.processor.arithmetic.exponent_range import too_small
 from elastix.compiler.processor.pipeline import delay_stages
 
 LATENCY: Final = function_table.LATENCY + 1
@@ -35,7 +36,7 @@ def reciprocals() -> Module:
     zero = delay_stages(m, "zero", stored == 0, function_table.LATENCY)[-1]
 
     exponent = m.named("exponent", base + y[24].zext(9))
-    flushed = m.named("flushed", exponent.signed_lt(1))
+    flushed = m.named("flushed", too_small(exponent))
     body = mux(zero, 0x7F7FFFFF, mux(flushed, 0, concat(exponent[0:8], y[0:23])))
     m.output("y", m.register("y_q", concat(sign, body)))
     m.output("overflow", m.register("overflow_q", zero))
