@@ -1,0 +1,53 @@
+"""LOAD: fp32 values out of a stream, flushed (C5), into words of L elements."""
+
+from dataclasses import asdict
+
+from elastix.compiler.circuit import Module, concat, mux
+from elastix.compiler.processor.arithmetic.float_order import flushed
+from elastix.compiler.processor.parameters import COLUMNS, index_bits
+from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
+from elastix.compiler.processor.step.instructions import Opcode, Target
+from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
+from elastix.compiler.processor.step.word_lanes import word_lanes
+
+
+def constant_loader(p: StepParameters) -> Module:
+    """start (pulse), instruction: a LOAD begins. in_*: its beats; out_*: words, as load_* of the loader.
+
+    done (level, from the last word to the next start).
+    """
+    m = Module("constant_loader", constant_loader.__doc__, asdict(p))
+    values, lanes = p.beat // COLUMNS, p.vector_lanes
+    clear, start = m.input("clear"), m.input("start")
+    instruction = m.input("instruction", INSTRUCTION_BITS)
+    in_valid, in_data, out_ready = m.input("in_valid"), m.input("in_data", p.beat), m.input("out_ready")
+    words, width = max(1, values // lanes), min(values, lanes)
+
+    full, left = m.state("full", 1, reset=0), m.state("left", ELEMENT_BITS, reset=0)
+    constant = m.register("to_constants", field(instruction, Opcode.LOAD, "target") == Target.CONSTANT, enable=start)
+    sent = m.named("sent", full & out_ready)
+    word = m.state("word", index_bits(words), reset=0)
+    ends = m.named("ends", left <= width)
+    last = m.named("last", ends | (word == words - 1))
+    some_left = m.named("some_left", left.any())
+    ready = m.named("ready", some_left & (~full | (sent & last & ~ends)))
+    load = m.named("load", in_valid & ready)
+    m.output("in_ready", ready)
+    full.next(~clear & ~start & (load | (full & ~(sent & last))))
+    word.next(mux(load | start, 0, word + 1) if words > 1 else m.constant(0, 1), enable=load | start | sent)
+    left.next(mux(start, field(instruction, Opcode.LOAD, "count"), mux(ends, 0, left - width)), enable=start | sent)
+    data = m.state("data", p.beat)
+    data.next(mux(load, in_data, data >> 32 * width) if words > 1 else in_data, enable=load | sent)
+    to = m.state("to", ELEMENT_BITS)
+    to.next(mux(start, field(instruction, Opcode.LOAD, "to"), to + width), enable=start | sent)
+
+    elements = concat(*reversed([flushed(data[32 * k : 32 * k + 32]) for k in range(width)]))
+    counted = concat(*reversed([left > k for k in range(width)]))
+    word_data, mask = word_lanes(m, p, width, to, elements, counted)
+    m.output("out_valid", full)
+    m.output("out_target", constant)
+    m.output("out_to", to & ((1 << ELEMENT_BITS) - lanes))
+    m.output("out_mask", mask)
+    m.output("out_data", word_data)
+    m.output("done", ~some_left & ~start)
+    return m
