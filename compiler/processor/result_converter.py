@@ -6,6 +6,7 @@ from elastix.compiler.processor.pipeline import delay_event, delay_stages
 
 LATENCY = 14
 MANTISSA, BIAS, LARGEST = 24, 127, 254
+LEAST_SUM_BITS = MANTISSA + 3
 
 
 def result_converter(parameters: ProcessorParameters) -> Module:
@@ -16,7 +17,7 @@ def result_converter(parameters: ProcessorParameters) -> Module:
 def integer_converter(name: str, sum_bits: int) -> Module:
     """LATENCY cycles after `valid`, `sum`, `row_scale` (bf16) and `exponent` (int16): `result`.
 
-    `overflow` comes with it where C6 applied. `clear` drops what is on its way. sum_bits: 26 … 65, of a sum below
+    `overflow` comes with it where C6 applied. `clear` drops what is on its way. sum_bits: 27 … 65, of a sum below
     2^(sum_bits − 1) in magnitude.
     """
     m = Module(name, "Exact integer to fp32, times row scale and token exponent.")

@@ -3,6 +3,8 @@
 from elastix.compiler.circuit import Module, Signal
 from elastix.compiler.processor.axi import ADDRESS_BITS
 from elastix.compiler.processor.parameters import index_bits
+from elastix.compiler.processor.result_converter import LEAST_SUM_BITS
+from elastix.compiler.processor.step.attention_memory import power_of_two
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
 ELEMENT_WIDTHS = {"data": 32, "mask": 1, "tracked": 1}
@@ -18,6 +20,32 @@ VISIT = {
 }
 """What else a visiting word has: bits of each field."""
 HEAD_BITS, LANE_BITS = 8, 4
+QUANTIZED_BITS, CODE_BITS, SCALE_BITS = 16, 8, 16
+
+
+def lanes_of(p: StepParameters) -> int:
+    """w: bytes of a row taken a cycle."""
+    return min(p.attention_lanes, p.head_dim)
+
+
+def chunks_of(p: StepParameters) -> int:
+    """Cycles that the bytes of a row take."""
+    return p.head_dim // lanes_of(p)
+
+
+def scales_at_once(p: StepParameters) -> int:
+    """Scales taken a cycle."""
+    return min(p.vector_lanes, p.beat // SCALE_BITS)
+
+
+def row_room(p: StepParameters) -> int:
+    """Rows that memories hold: a power of two, whole beats of scales and at least two words of L."""
+    return power_of_two(max(p.max_context, p.beat // SCALE_BITS, 2 * p.vector_lanes))
+
+
+def row_bits(p: StepParameters) -> int:
+    """Bits of a row's index."""
+    return index_bits(row_room(p))
 
 
 def quantized_ports(p: StepParameters) -> dict[str, int]:
@@ -47,3 +75,18 @@ def scale_word_bits(p: StepParameters) -> int:
 def input_group(m: Module, prefix: str, widths: dict[str, int]) -> dict[str, Signal]:
     """Inputs `<prefix>_<name>` of a module, by name."""
     return {name: m.input(f"{prefix}_{name}", width) for name, width in widths.items()}
+
+
+def element_bits(p: StepParameters) -> int:
+    """Bits of the number of a result of VALUES, query · Dh + element."""
+    return index_bits(p.group * p.head_dim)
+
+
+def count_bits(p: StepParameters) -> int:
+    """Bits of the number of the last result of a query of SCORES, or of all of VALUES."""
+    return max(row_bits(p), element_bits(p))
+
+
+def sum_bits(p: StepParameters) -> int:
+    """Bits of a signed sum of Dh or max_context products, none of them beyond 2^22; what the converter takes at least."""
+    return max(23 + (max(p.head_dim, p.max_context) - 1).bit_length(), LEAST_SUM_BITS)

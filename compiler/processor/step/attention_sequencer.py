@@ -1,0 +1,190 @@
+"""What the attention engine does in each cycle of SCORES and VALUES."""
+
+from dataclasses import asdict
+from enum import IntEnum
+
+from elastix.compiler.circuit import Module, Signal, mux
+from elastix.compiler.processor.parameters import index_bits
+from elastix.compiler.processor.step.attention_ports import (
+    LANE_BITS,
+    SCALE_BITS,
+    chunks_of,
+    element_bits,
+    lanes_of,
+    row_bits,
+    scales_at_once,
+)
+from elastix.compiler.processor.step.parameters import StepParameters
+
+FLUSH_CYCLES = 5
+"""At least the cycles from the last bytes of a row to that in which its products are in the accumulators."""
+
+
+class State(IntEnum):
+    """SETUP: what follows from the instruction. KEY_SCALES, VALUE_SCALES: from the stream. OWN_SCALES: those of the
+    run's own rows. ROWS: memory's, then the run's own. FLUSH: until accumulators are complete. RESULTS: they go out.
+    WRITTEN: until the vector engine has all words."""
+
+    IDLE = 0
+    SETUP = 1
+    KEY_SCALES = 2
+    VALUE_SCALES = 3
+    OWN_SCALES = 4
+    ROWS = 5
+    FLUSH = 6
+    RESULTS = 7
+    WRITTEN = 8
+
+
+def attention_sequencer(p: StepParameters) -> Module:
+    """Takes an instruction where `may_begin` is 1 and none is under way (`idle`); `values`: it is VALUES.
+
+    `wanted`: bytes or scales of the beat at `valid` would be used; `ready`: its last. `scale_write`: scales for the
+    rows from `row` on, of part `scale_part` of the beat, or where `own` is 1 the scale of this run's row of token
+    `own_lane` alone; `scale_is_value` of which kind. `issue`: chunk `chunk` of row `row`, part `byte_part` of the beat
+    or of token `own_lane`; with it first_row, last_chunk, and last_in_word (the row is the last of L, or
+    of all). `result`: element `element` (query · Dh + element) of the accumulators goes out. `reserve`: the word that
+    begins needs a place in each query's results; `room` says that there are places. `done`: `written` has come.
+    """
+    m = Module("attention_sequencer", attention_sequencer.__doc__, asdict(p))
+    clear, begin, may_begin = m.input("clear"), m.input("begin"), m.input("may_begin")
+    bits, lanes = row_bits(p), p.vector_lanes
+    is_values, position_now, lane_now = m.input("is_values"), m.input("position", bits), m.input("lane", LANE_BITS)
+    valid, room, written = m.input("valid"), m.input("room"), m.input("written")
+
+    state = m.state("state", 4, reset=State.IDLE)
+    at = {which: m.named(f"in_{which.name.lower()}", state == which) for which in State}
+    taken = m.named("taken_now", at[State.IDLE] & may_begin)
+    begun = m.named("begun", taken & begin)
+    values = m.register("values_q", is_values, enable=begun)
+    position = m.register("position_q", position_now, enable=begun)
+    memory_rows = m.register("memory_rows", position_now - _resized(lane_now, bits), enable=begun)
+    some_memory = m.named("some_memory", memory_rows.any())
+    last_memory_row = m.register("last_memory_row", memory_rows - 1)
+
+    row = m.state("row_q", bits)
+    at_end = m.named("at_end", row == position)
+    from_memory = m.state("from_memory_q", 1)
+    own_lane, own_value = m.state("own_lane_q", index_bits(p.lanes)), m.state("own_value", 1, reset=0)
+
+    # Scales: a beat gives some a cycle; what lies beyond the last row is written too, and over it what follows.
+    in_scales = m.named("in_scales", at[State.KEY_SCALES] | at[State.VALUE_SCALES])
+    at_once, per_beat = scales_at_once(p), p.beat // SCALE_BITS
+    low, high = at_once.bit_length() - 1, per_beat.bit_length() - 1
+    last_part = row[low:high].all() if low < high else m.constant(1, 1)
+    last_beat = row[high:bits] == last_memory_row[high:bits] if high < bits else m.constant(1, 1)
+    scale_take = m.named("scale_take", in_scales & valid)
+    scales_end = m.named("scales_end", scale_take & last_part & last_beat)
+    own_step = m.named("own_step", at[State.OWN_SCALES] & own_value)
+    own_end = m.named("own_end", own_step & at_end)
+    own_value.next(at[State.OWN_SCALES] & ~own_value & ~clear)
+
+    rows = _Rows(m, p, at[State.ROWS], values, row, from_memory, valid, room)
+    row_end = rows.row_end
+    rows_end = m.named("rows_end", row_end & at_end)
+    memory_ends = m.named("memory_ends", row_end & (row == last_memory_row))
+    from_memory.next(mux(at[State.ROWS], from_memory & ~memory_ends, some_memory))
+
+    # The row where a phase begins is right from its first cycle on.
+    value_scales_end = m.named("value_scales_end", at[State.VALUE_SCALES] & scales_end)
+    step = mux(in_scales, m.constant(at_once, bits), 1)
+    moved = mux(scales_end, mux(at[State.VALUE_SCALES], memory_rows, 0), row + step)
+    row.next(mux(at[State.SETUP] | own_end, 0, moved), enable=at[State.SETUP] | scale_take | own_step | row_end)
+    own_lane_moves = m.named("own_lane_moves", own_step | (row_end & ~from_memory))
+    own_lane.next(mux(at[State.SETUP] | own_end, 0, own_lane + 1), enable=at[State.SETUP] | own_lane_moves)
+
+    flush = m.state("flush_count", 3)
+    flush.next(mux(at[State.FLUSH], flush + 1, 0))
+    element = m.state("element_q", element_bits(p))
+    word_begins = m.named("word_begins", ~element[0 : lanes.bit_length() - 1].any() if lanes > 1 else m.constant(1, 1))
+    result = m.named("result_now", at[State.RESULTS] & (~word_begins | room))
+    results_end = m.named("results_end", result & (element == p.group * p.head_dim - 1))
+    element.next(mux(at[State.RESULTS], element + 1, 0), enable=result | ~at[State.RESULTS])
+
+    def to(which: State) -> Signal:
+        return m.constant(which, 4)
+
+    after_setup = mux(values, to(State.ROWS), mux(some_memory, to(State.KEY_SCALES), to(State.OWN_SCALES)))
+    steps = (
+        (begun, to(State.SETUP)),
+        (at[State.SETUP], after_setup),
+        (at[State.KEY_SCALES] & scales_end, to(State.VALUE_SCALES)),
+        (value_scales_end, to(State.OWN_SCALES)),
+        (own_end, to(State.ROWS)),
+        (rows_end, mux(values, to(State.FLUSH), to(State.WRITTEN))),
+        (at[State.FLUSH] & (flush == FLUSH_CYCLES), to(State.RESULTS)),
+        (results_end, to(State.WRITTEN)),
+        (at[State.WRITTEN] & written, to(State.IDLE)),
+        (clear, to(State.IDLE)),
+    )
+    following: Signal = state
+    for condition, target in steps:
+        following = mux(condition, target, following)
+    state.next(following)
+
+    m.output("taken", taken)
+    m.output("idle", at[State.IDLE])
+    m.output("values", values)
+    m.output("done", at[State.WRITTEN] & written)
+    m.output("wanted", in_scales | rows.wanted)
+    m.output("ready", (in_scales & last_part) | rows.ready)
+    m.output("row", row)
+    m.output("own_lane", own_lane)
+    m.output("scale_write", scale_take | at[State.OWN_SCALES])
+    m.output("scale_part", row[low:high] if low < high else m.constant(0, 1))
+    m.output("scale_is_value", at[State.VALUE_SCALES] | own_value)
+    m.output("own", at[State.OWN_SCALES])
+    m.output("issue", rows.issue)
+    m.output("chunk", rows.chunk)
+    m.output("byte_part", rows.byte_part)
+    m.output("from_memory", from_memory)
+    m.output("first_row", ~row.any())
+    m.output("last_chunk", rows.last_chunk)
+    m.output("last_in_word", at_end | rows.last_of_word)
+    m.output("result", result)
+    m.output("element", element)
+    m.output("reserve", rows.reserve | (result & word_begins))
+    return m
+
+
+def _resized(value: Signal, bits: int) -> Signal:
+    return value[0:bits] if bits < value.width else value.zext(bits)
+
+
+class _Rows:
+    """The chunks of rows in state ROWS; rows of SCORES take at least as many cycles as there are queries."""
+
+    def __init__(
+        self,
+        m: Module,
+        p: StepParameters,
+        running: Signal,
+        values: Signal,
+        row: Signal,
+        from_memory: Signal,
+        valid: Signal,
+        room: Signal,
+    ) -> None:
+        chunks, steps, lanes = chunks_of(p), max(chunks_of(p), p.group), p.vector_lanes
+        step = m.state("step", index_bits(steps), reset=0)
+        pausing = step >= chunks if steps > chunks else m.constant(0, 1)
+        self.first_step = m.named("first_step", ~step.any())
+        self.last_chunk = m.named("last_chunk_now", step == chunks - 1)
+        last_step = m.named("last_step", mux(values, self.last_chunk, step == steps - 1))
+        self.last_of_word = row[0 : lanes.bit_length() - 1].all() if lanes > 1 else m.constant(1, 1)
+        word_begins = ~row[0 : lanes.bit_length() - 1].any() if lanes > 1 else m.constant(1, 1)
+        needs_room = m.named("needs_room", running & ~values & self.first_step & word_begins)
+        free = m.named("free", running & (~needs_room | room))
+        here = m.named("bytes_here", ~from_memory | valid)
+        moves = m.named("moves", free & (pausing | here))
+        self.row_end = m.named("row_end", moves & last_step)
+        step.next(mux(self.row_end | ~running, 0, step + 1), enable=moves | ~running)
+
+        self.chunk = step[0 : index_bits(chunks)]
+        per_beat = min(p.beat // 8, p.head_dim) // lanes_of(p)
+        part = step[0 : per_beat.bit_length() - 1] if per_beat > 1 else None
+        self.byte_part = part if part is not None else m.constant(0, 1)
+        self.issue = m.named("issue_now", moves & ~pausing)
+        self.wanted = m.named("row_wanted", free & from_memory & ~pausing)
+        self.ready = m.named("row_ready", self.wanted & part.all() if part is not None else self.wanted)
+        self.reserve = m.named("reserve_now", moves & needs_room)
