@@ -62,9 +62,9 @@ def _written(place: Place, first: int, count: int) -> tuple[bool, Span]:
 
 def _tracked(instruction: Instruction, register: int) -> Found:
     if instruction["maximum"] == Maximum.MAGNITUDE_KEEP:
-        yield _read(Place.SCALAR, register, 1)
+        yield False, Span(Place.SCALAR, register, 1, tracked=True)
     if instruction["maximum"] != Maximum.NONE:
-        yield _written(Place.SCALAR, register, 1)
+        yield True, Span(Place.SCALAR, register, 1, tracked=True)
 
 
 def _linear(instruction: Instruction, p: StepParameters, tokens: int) -> Found:

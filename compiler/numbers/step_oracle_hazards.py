@@ -43,7 +43,7 @@ def order_of(program: Sequence[Instruction], tokens: int) -> Order:
     """What the waits of a program imply, over all units.
 
     A unit finishes its instructions in order; all but the vector unit finish one before they begin the next. What an
-    instruction has waited for, those that wait for it have waited for too. A skipped one is not relied on to wait.
+    instruction has waited for, those that wait for it have waited for too. A skipped one waits for all of its unit.
     Raises ElastixError where an instruction waits for one that comes later in the program.
     """
     issued, begun = np.zeros(len(Unit), np.int64), np.zeros((len(Unit), len(Unit)), np.int64)
@@ -60,9 +60,7 @@ def order_of(program: Sequence[Instruction], tokens: int) -> Order:
                 f"instruction {number} ({to_text(instruction)}) has {_WAITS[late]} of {waits[late]}",
                 wanted=f"at most {issued[late]}, those before it",
             )
-        if _skipped(instruction, tokens):
-            waits = np.zeros_like(waits)
-        if unit is not Unit.VECTOR:
+        if unit is not Unit.VECTOR or instruction["lane"] >= tokens:
             waits[unit] = issued[unit]
         known = np.maximum(waits, begun[unit])
         for each in Unit:
@@ -73,10 +71,6 @@ def order_of(program: Sequence[Instruction], tokens: int) -> Order:
         begun[unit] = known
         issued[unit] += 1
     return order
-
-
-def _skipped(instruction: Instruction, tokens: int) -> bool:
-    return instruction.opcode not in (Opcode.LINEAR, Opcode.END) and instruction["lane"] >= tokens
 
 
 def check_hazards(
@@ -106,6 +100,8 @@ class _Check:
         sizes = {place: size for place, (size, _) in places(parameters).items()}
         self.writer = {place: np.full(size, _NOBODY, np.int64) for place, size in sizes.items()}
         self.readers = {place: np.full((len(Unit), size), _NOBODY, np.int64) for place, size in sizes.items()}
+        self.late = np.zeros(sizes[Place.SCALAR], np.bool_)
+        """Scalar registers that a reduction wrote last, some time after its pass."""
 
     def all(self) -> None:
         for number, (reads, writes) in enumerate(self.touched):
@@ -127,14 +123,19 @@ class _Check:
                 f"{self._name(number)} reads {span.place} {first}, which nothing has written",
                 wanted="an earlier instruction of this run that writes it",
             )
-        self._need(number, writers, span, "reads", "writes", overlapping=False)
+        # Maxima of one unit meet their registers in its order, so the next may go on from one at once.
+        in_order = span.tracked and not self.late[span.first]
+        self._need(number, writers, span, "reads", "writes", overlapping=in_order)
         self.readers[span.place][self.order.unit[number], here] = number
 
     def _write(self, number: int, span: Span) -> None:
         here = self._within(number, span)
         for readers in self.readers[span.place][:, here]:
             self._need(number, readers, span, "overwrites", "reads", overlapping=True)
-        self._need(number, self.writer[span.place][here], span, "overwrites", "writes", overlapping=True)
+        late = span.place is Place.SCALAR and (not span.tracked or bool(self.late[span.first]))
+        self._need(number, self.writer[span.place][here], span, "overwrites", "writes", overlapping=not late)
+        if span.place is Place.SCALAR:
+            self.late[here] = not span.tracked
         self.writer[span.place][here] = number
         self.readers[span.place][:, here] = _NOBODY
 

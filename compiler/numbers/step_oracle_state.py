@@ -41,12 +41,16 @@ class Place(StrEnum):
 
 @dataclass(frozen=True)
 class Span:
-    """`count` values of a place from `first` on. padding: whatever is read there ends in no result that counts."""
+    """`count` values of a place from `first` on.
+
+    padding: whatever is read there ends in no result that counts. tracked: a maximum that meets its register.
+    """
 
     place: Place
     first: int
     count: int
     padding: bool = False
+    tracked: bool = False
 
 
 @dataclass(frozen=True)

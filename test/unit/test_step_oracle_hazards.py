@@ -126,13 +126,36 @@ def test_memory_that_is_written_is_not_read() -> None:
     assert "writes and instruction 4" in message and "reads byte 0x8000" in message
 
 
-def test_lanes_without_a_token_are_not_relied_on() -> None:
-    """With one token the second lane's copy is skipped and proves nothing; with two it reads what must be there."""
+def test_lanes_without_a_token_wait_and_write_nothing() -> None:
+    """With one token the second lane's copy is skipped, at its place and after its waits."""
     lines = (LOAD + "0", COPY + "a=0 to=8 wait_load=1 lane=1", COPY + "a=0 to=16")
-    check(*lines, tokens=2)
-    assert "in runs of 1 tokens; wanted: wait_load of at least 1" in refused(*lines)
-    assert "in runs of 1 tokens" in refused(*lines, tokens=None)
-    assert refused(*lines[:2], COPY + "a=8 to=16 wait_load=1 wait_vector=1").count("which nothing has written")
+    check(*lines, tokens=None)
+    alone = (LOAD + "0", COPY + "a=0 to=8 lane=1", COPY + "a=0 to=16 wait_load=1")
+    check(*alone, tokens=1)
+    assert "in runs of 2 tokens; wanted: wait_load of at least 1" in refused(*alone, tokens=None)
+    after = (*lines[:2], COPY + "a=8 to=16 wait_load=1 wait_vector=1")
+    check(*after, tokens=2)
+    assert "which nothing has written" in refused(*after)
+
+
+def test_maxima_in_order_and_reductions_late() -> None:
+    """A maximum goes on from one of the same unit at once; what a reduction writes has to be waited for."""
+    load = LOAD + "0"
+    first = "vector count=8 a=0 maximum=MAGNITUDE max_register=1 wait_load=1"
+    more = "vector count=8 a=0 maximum=MAGNITUDE_KEEP max_register=1 wait_load=1"
+    check(load, first, more, first)
+    assert "reads scalar register 1, which nothing has written" in refused(load, more)
+    squares = "vector operation=SQUARES count=8 a=0 scalar_register=1 wait_vector=1 result_register=2"
+    check(load, first, squares, first)
+    assert "overwrites scalar register 2, which instruction 2" in refused(load, first, squares, squares)
+    assert "overwrites scalar register 2" in refused(load, first, squares, first.replace("register=1", "register=2"))
+    assert "reads scalar register 2" in refused(load, first, squares, more.replace("register=1", "register=2"))
+    check(load, first, squares, squares.replace("wait_vector=1", "wait_vector=2"))
+    late = "load target=VECTOR count=8 address=0x1000 to=8"
+    matrix = LINEAR + "to=32 maximum=MAGNITUDE max_register=1 wait_vector=2"
+    quantized = (load, first, QUANTIZE + "a=0 scalar_register=1 wait_vector=1", matrix, late)
+    assert "reads scalar register 1, which instruction 3" in refused(*quantized, more)
+    check(*quantized, more + " wait_matrix=1")
 
 
 @pytest.mark.parametrize(
