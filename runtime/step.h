@@ -47,6 +47,7 @@ class Step {
     void exponential(const Instruction& i, const float* a, float* y, int64_t count);
     void reduce(const Instruction& i, const float* a, int64_t count);
     void quantize(const Instruction& i, const float* a, int64_t count);
+    float largest_of(const Instruction& i, const float* a, int64_t count) const;
     void keep_row(const Instruction& i, const float* a);
     void scores(const Instruction& i);
     void values(const Instruction& i);
@@ -79,6 +80,7 @@ class Step {
     std::vector<int32_t> sums_;
     std::vector<const int8_t*> row_pointers_;
     std::vector<uint16_t> key_scales_;
+    std::vector<int64_t> weighted_;
 
     // The run.
     uint8_t* memory_ = nullptr;

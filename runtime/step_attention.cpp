@@ -38,22 +38,35 @@ ELASTIX_CLONES int32_t largest_order(const float* y, int64_t n) {
     return largest;
 }
 
-// acc[d] += Σ_t w[t]·z[t][d] for `block` elements of at most kRowsAtOnce rows.
-template <int block>
-inline __attribute__((always_inline)) void weigh(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t first, int64_t* acc) {
-    int32_t sum[block] = {};
+// acc[j][d] += Σ_t w[j][t]·z[t][d] for `block` elements from `first` on, of at most kRowsAtOnce rows; so many queries share the reading.
+template <int block, int queries>
+inline __attribute__((always_inline)) void weigh(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t stride, int64_t first,
+                                                 int64_t width, int64_t* acc) {
+    int32_t sum[queries][block] = {};
     for (int64_t t = 0; t < count; ++t) {
         const int8_t* z = rows[t] + first;
-        const int32_t weight = w[t];
-        for (int d = 0; d < block; ++d) sum[d] += weight * z[d];
+        for (int j = 0; j < queries; ++j) {
+            const int32_t weight = w[j * stride + t];
+            for (int d = 0; d < block; ++d) sum[j][d] += weight * z[d];
+        }
     }
-    for (int d = 0; d < block; ++d) acc[d] += sum[d];
+    for (int j = 0; j < queries; ++j)
+        for (int d = 0; d < block; ++d) acc[j * width + first + d] += sum[j][d];
 }
 
-ELASTIX_CLONES void weigh_rows(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t width, int64_t* acc) {
-    int64_t first = 0;
-    for (; first + 16 <= width; first += 16) weigh<16>(rows, count, w, first, acc + first);
-    for (; first < width; first += 8) weigh<8>(rows, count, w, first, acc + first);
+template <int queries>
+inline __attribute__((always_inline)) void weigh_rows_of(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t stride,
+                                                         int64_t width, int64_t* acc) {
+    if (width == 8) return weigh<8, queries>(rows, count, w, stride, 0, width, acc);
+    for (int64_t first = 0; first < width; first += 16) weigh<16, queries>(rows, count, w, stride, first, width, acc);
+}
+
+ELASTIX_CLONES void weigh_rows(const int8_t* const* rows, int64_t count, const int16_t* w, int64_t stride, int64_t queries, int64_t width,
+                               int64_t* acc) {
+    for (; queries >= 4; queries -= 4, w += 4 * stride, acc += 4 * width) weigh_rows_of<4>(rows, count, w, stride, width, acc);
+    if (queries == 3) weigh_rows_of<3>(rows, count, w, stride, width, acc);
+    if (queries == 2) weigh_rows_of<2>(rows, count, w, stride, width, acc);
+    if (queries == 1) weigh_rows_of<1>(rows, count, w, stride, width, acc);
 }
 
 }  // namespace
@@ -108,14 +121,13 @@ void Step::values(const Instruction& i) {
     float* y = vector_at(i.to, group * width, "to");
     row_pointers_.resize(static_cast<size_t>(count));
     gather(i.values, i, 1, row_pointers_.data());
-    for (int64_t j = 0; j < group; ++j) {
-        const int16_t* w = state_.probability.data() + (i.bank * group + j) * parameters_.max_context;
-        int64_t acc[256] = {};
-        for (int64_t first = 0; first < count; first += kRowsAtOnce)
-            weigh_rows(row_pointers_.data() + first, std::min(kRowsAtOnce, count - first), w + first, width, acc);
-        for (int64_t d = 0; d < width; ++d)
-            y[j * width + d] = scaled(static_cast<float>(acc[d]), state_.probability_exponent[i.bank], overflow_);
-    }
+    const int64_t stride = parameters_.max_context;
+    const int16_t* w = state_.probability.data() + i.bank * group * stride;
+    weighted_.assign(static_cast<size_t>(group * width), 0);
+    for (int64_t first = 0; first < count; first += kRowsAtOnce)
+        weigh_rows(row_pointers_.data() + first, std::min(kRowsAtOnce, count - first), w + first, stride, group, width, weighted_.data());
+    for (int64_t k = 0; k < group * width; ++k)
+        y[k] = scaled(static_cast<float>(weighted_[static_cast<size_t>(k)]), state_.probability_exponent[i.bank], overflow_);
     wrote(Place::vector, 0, i.to, y, static_cast<size_t>(4 * group * width));
 }
 

@@ -49,7 +49,7 @@ struct Step::Drain {
 
 struct Step::Best {
     int32_t magnitude = 0, largest = std::numeric_limits<int32_t>::min();
-    int64_t index = 0;
+    int64_t index = std::numeric_limits<int64_t>::max();
 
     void look(const float* y, int64_t count, int64_t first) {
         for (int64_t r = 0; r < count; ++r) {

@@ -116,9 +116,18 @@ void Step::track(const Instruction& i, const float* y, int64_t count) {
     set_scalar(i.max_register, value_of(largest));
 }
 
+// max|a| as its register has it.
+float Step::largest_of(const Instruction& i, const float* a, int64_t count) const {
+    const float held = state_.scalar.data()[i.scalar_register];
+    if (const int32_t found = largest_magnitude(a, count); found > order_of(held))
+        throw Problem("a magnitude of " + std::to_string(value_of(found)) + " above the largest, " + std::to_string(held),
+                      "the largest of all in scalar register " + std::to_string(i.scalar_register));
+    return held;
+}
+
 void Step::vector(const Instruction& i) {
     const int64_t count = i.count + (i.to_position ? position_ + i.lane : 0);
-    if (count < 1) throw Problem("count = 0", "at least 1");
+    if (i.count < 1) throw Problem("count = 0", "at least 1");
     const float* a = vector_at(static_cast<uint64_t>(i.a), count, "a");
     const bool result = i.operation < Operation::squares;
     if (!result && i.maximum != Maximum::none) throw Problem("a maximum of QUANTIZE, SQUARES or MEAN", "no maximum");
@@ -212,7 +221,7 @@ void Step::reduce(const Instruction& i, const float* a, int64_t count) {
     if (!squares) need(kMean, "MEAN");
     for (const uint32_t bits : {i.k, i.epsilon})
         if ((bits & ~kSign) > kLargest) throw Problem("k or epsilon = " + hex(bits), "a finite number");
-    const float m = state_.scalar.data()[i.scalar_register];
+    const float m = largest_of(i, a, count);
     const int e = row_exponent(m, 16);
     wide_.resize(static_cast<size_t>(count));
     round_all(a, m == 0 ? 0 : power_of_two(-e), 32767, count, wide_.data());
@@ -241,7 +250,7 @@ void Step::quantize(const Instruction& i, const float* a, int64_t count) {
         if (count != parameters_.head_dim) throw Problem("a row of " + std::to_string(count), std::to_string(parameters_.head_dim));
         return keep_row(i, a);
     }
-    const float m = state_.scalar.data()[i.scalar_register];
+    const float m = largest_of(i, a, count);
     const int e = row_exponent(m, i.bits);
     const auto exponent = static_cast<int16_t>(e);
     const auto round_to = [&](int16_t* q) { round_all(a, m == 0 ? 0 : power_of_two(-e), (1 << (i.bits - 1)) - 1, count, q); };
@@ -279,11 +288,8 @@ void Step::quantize(const Instruction& i, const float* a, int64_t count) {
 
 // C12, into the current rows and the cache.
 void Step::keep_row(const Instruction& i, const float* a) {
-    const float m = state_.scalar.data()[i.scalar_register];
     if (i.head >= parameters_.kv_heads) throw Problem("head " + std::to_string(i.head), "below " + std::to_string(parameters_.kv_heads));
-    if (const int32_t found = largest_magnitude(a, parameters_.head_dim); found > order_of(m))
-        throw Problem("a magnitude of " + std::to_string(value_of(found)) + " above the largest, " + std::to_string(m),
-                      "the largest of all in scalar register " + std::to_string(i.scalar_register));
+    const float m = largest_of(i, a, parameters_.head_dim);
     const int kind = i.target == Target::value ? 1 : 0;
     const int64_t at = (int64_t{kind} * parameters_.matrix.lanes + i.lane) * parameters_.kv_heads + i.head;
     int8_t* codes = state_.rows.data() + at * parameters_.head_dim;
