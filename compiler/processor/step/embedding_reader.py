@@ -71,7 +71,7 @@ def embedding_reader(p: StepParameters) -> Module:
     room = m.wire("room", 1)
     emit = m.named("emit", at[State.EMIT] & room)
     column = m.state("column", 5)
-    column.next(mux(emit, column + 1, 0))
+    column.next(mux(emit, column + 1, 0), enable=emit | ~at[State.EMIT])
     tile_end = m.named("tile_end", emit & (column == COLUMNS - 1))
     group_end = m.named("group_end", tile_end & (count[0:4] + 1 == group))
     row_end = m.named("row_end", group_end & (tiles_left == group.zext(16)))
