@@ -1,9 +1,10 @@
 """The AXI4-Lite slave: registers of README.md."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 
-from elastix.compiler.circuit import Module, Signal, concat, mux
+from elastix.compiler.circuit import Module, Signal, concat, mux, select
 from elastix.compiler.processor.axi import ADDRESS_BITS, OKAY
 from elastix.compiler.processor.counters import COUNTERS
 from elastix.compiler.processor.fault_monitor import ErrorBit
@@ -34,6 +35,20 @@ class Offset(IntEnum):
 
 
 @dataclass(frozen=True)
+class Extension:
+    """Registers beside those of every processor, by offset. settings: written and read, given out as port <name> and
+    kept by a soft reset; shown: read from port <name>; constants: read."""
+
+    version: int = VERSION
+    settings: Mapping[int, str] = field(default_factory=dict[int, str])
+    shown: Mapping[int, str] = field(default_factory=dict[int, str])
+    constants: Mapping[int, int] = field(default_factory=dict[int, int])
+
+
+PLAIN = Extension()
+
+
+@dataclass(frozen=True)
 class _Write:
     """A register write: in the cycle `now`, at `address`; `data` with the strobed bytes set in `mask`."""
 
@@ -42,7 +57,7 @@ class _Write:
     data: Signal
     mask: Signal
 
-    def to(self, offset: Offset) -> Signal:
+    def to(self, offset: int) -> Signal:
         return self.now & (self.address == offset)
 
     def merged(self, old: Signal) -> Signal:
@@ -54,7 +69,7 @@ class _Write:
         return mux(self.to(offset), self.data & self.mask, 0)
 
 
-def control_registers(p: ProcessorParameters) -> Module:
+def control_registers(p: ProcessorParameters, extension: Extension = PLAIN) -> Module:
     """The registers, an AXI4-Lite slave.
 
     s_axil_*: every access is answered OKAY; offsets without a register read 0 and ignore writes.
@@ -100,7 +115,7 @@ def control_registers(p: ProcessorParameters) -> Module:
     parameters = p.beat | p.activation_bits << 10 | p.lanes << 16 | p.channels << 20
     registers: dict[int, Signal] = {
         Offset.ID: m.constant(ID, 32),
-        Offset.VERSION: m.constant(VERSION, 32),
+        Offset.VERSION: m.constant(extension.version, 32),
         Offset.PARAMETERS: m.constant(parameters, 32),
         Offset.STATUS: status,
         Offset.DESCRIPTOR: low,
@@ -112,6 +127,12 @@ def control_registers(p: ProcessorParameters) -> Module:
         Offset.MAX_TILES: m.constant(p.max_tiles, 32),
     }
     registers |= {Offset.COUNTERS + 4 * i: counts[name] for i, name in enumerate(COUNTERS)}
+    registers |= {offset: m.constant(value, 32) for offset, value in extension.constants.items()}
+    registers |= {offset: m.input(name, 32) for offset, name in extension.shown.items()}
+    for offset, name in extension.settings.items():
+        setting = m.state(f"{name}_q", 32, reset=0)
+        registers[offset] = setting.next(write.merged(setting), enable=write.to(offset))
+        m.output(name, setting)
     _read_channel(m, registers)
     return m
 
@@ -143,9 +164,9 @@ def _read_channel(m: Module, registers: dict[int, Signal]) -> None:
     answer = m.state("r_valid", 1, reset=0)
     taken = m.named("read_now", valid & ~answer)
     answer.next(taken | (answer & ~ready))
-    value: Signal = m.constant(0, 32)
-    for offset, register in registers.items():
-        value = mux(address == offset, register.zext(32), value)
+    words = [registers.get(4 * index, m.constant(0, 32)).zext(32) for index in range(max(registers) // 4 + 1)]
+    exists = m.named("exists", ~address[0:2].any() & (address <= max(registers)))
+    value = mux(exists, select(address[2:REGISTER_BITS], words), 0)
     m.output("freeze", taken & (address == Offset.COUNTERS))
     m.output("s_axil_arready", ~answer)
     m.output("s_axil_rvalid", answer)

@@ -1,5 +1,6 @@
 """What a run costs: cycles, beats and stalls by cause."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from elastix.compiler.circuit import Module, Signal, mux
@@ -30,7 +31,15 @@ def counters(p: ProcessorParameters) -> Module:
     starving = m.named("starving", wanted & begun & ~ended)
     busy = m.named("busy_now", (begun | taken).any() & ~written)
     events = (m.constant(1, 1), busy, taken, starving, stall_output, stall_load)
-    for name, event in zip(COUNTERS, events, strict=True):
+    count_events(m, start, clear, running, freeze, dict(zip(COUNTERS, events, strict=True)))
+    return m
+
+
+def count_events(
+    m: Module, start: Signal, clear: Signal, running: Signal, freeze: Signal, events: Mapping[str, Signal]
+) -> None:
+    """Counters in `m`, given out as count_<name>, of the bits that are 1 while `running`; frozen as `counters` says."""
+    for name, event in events.items():
         count = m.state(f"{name}_q", COUNTER_BITS, reset=0)
         # Events are the ends of long paths, and sums over channels: they are counted a cycle later.
         amount = m.register(f"{name}_amount", _population(event & (running & ~clear).replicate(event.width)), reset=0)
@@ -40,7 +49,6 @@ def counters(p: ProcessorParameters) -> Module:
         else:
             copy = m.register(f"copy_{name}", mux(clear, 0, count), enable=freeze | clear, reset=0)
             m.output(f"count_{name}", copy)
-    return m
 
 
 def _population(bits: Signal) -> Signal:

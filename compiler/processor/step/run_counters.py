@@ -1,0 +1,31 @@
+"""What a run of a program costs: cycles, instructions, beats and stalls by cause."""
+
+from dataclasses import asdict
+
+from elastix.compiler.circuit import Module
+from elastix.compiler.processor.counters import COUNTERS, count_events
+from elastix.compiler.processor.step.instructions import Unit
+from elastix.compiler.processor.step.parameters import StepParameters
+
+STEP_COUNTERS = ("instructions", "cache_beats", "constant_beats", "stream_stall", "stream_empty")
+"""Those beside COUNTERS, in the order of their registers."""
+
+
+def run_counters(p: StepParameters) -> Module:
+    """What a run of a program costs: cycles, instructions, beats and stalls by cause.
+
+    Counts from `start` (pulse, which clears) while `running`: the bits that are 1, one bit a channel (beats,
+    stall_memory, stall_output, constant_beats), a unit (instructions) or just one. `freeze` (pulse) copies all
+    counters; outputs other than cycles are the copy, cycles is the counter itself.
+    """
+    m = Module("run_counters", run_counters.__doc__, asdict(p))
+    start, clear, running, freeze = m.input("start"), m.input("clear"), m.input("running"), m.input("freeze")
+    channels = ("beats", "stall_memory", "stall_output", "constant_beats")
+    widths: dict[str, int] = {name: p.channels for name in channels} | {"instructions": len(Unit)}
+    always = m.constant(1, 1)
+    events = {
+        name: always if name in ("cycles", "busy") else m.input(name, widths.get(name, 1))
+        for name in (*COUNTERS, *STEP_COUNTERS)
+    }
+    count_events(m, start, clear, running, freeze, events)
+    return m
