@@ -45,12 +45,19 @@ def _show(argv: list[str]) -> int:
     return module.main(argv)
 
 
+def _disassemble(argv: list[str]) -> int:
+    from elastix.tools import disassemble as module
+
+    return module.command(argv)
+
+
 COMMANDS: dict[str, tuple[Command, str]] = {
     "quantize": (_quantize, "a model to a plan: the bits of every layer, chosen on a text, and weights rounded for it"),
     "compile": (_compile, "a PyTorch or ONNX model into a processor, its weights, its program and its host code"),
     "run": (_run, "a compiled model, on the emulator or on its RTL"),
     "eval": (_eval, "how well a model predicts a text: compiled, rounded or in fp32"),
     "show": (_show, "an MLIR file of ours in a form that people like to read"),
+    "disassemble": (_disassemble, "the program of a whole decode step as text, or the instruction set"),
     "bench": (_bench, "measure; every figure that the project states comes from here"),
 }
 
