@@ -3,7 +3,7 @@
 import ctypes
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ class LoadedCircuit:
     """A circuit in memory: evaluate(state), ports by name → (address, bits, is an output).
 
     seen_clock: address of the byte that holds the clock last seen, 0 if unknown; owner: whatever keeps the addresses
-    valid; close: frees it.
+    valid; close: frees it. registers, of the JIT alone: by path → (address, bits).
     """
 
     evaluate: int
@@ -27,6 +27,7 @@ class LoadedCircuit:
     seen_clock: int
     owner: object
     close: Callable[[], None]
+    registers: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def load_arc(module: Module) -> LoadedCircuit:
         seen_clock=base + model.previous_clock if model.previous_clock >= 0 else 0,
         owner=(compiled, buffer, argument, arguments),
         close=lambda: None,
+        registers={name: (base + offset, bits) for name, (offset, bits) in model.registers.items()},
     )
 
 

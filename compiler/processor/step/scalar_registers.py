@@ -1,0 +1,66 @@
+"""The scalar registers, and the maxima that passes and visitors leave in them (C22)."""
+
+from elastix.compiler.circuit import Memory, Module, Signal, concat, mux
+from elastix.compiler.processor.arithmetic.float_order import LEAST, order_key
+from elastix.compiler.processor.pipeline import delay_event, delay_stages
+from elastix.compiler.processor.step.instructions import Maximum
+from elastix.compiler.processor.step.parameters import SCALAR_REGISTERS, StepParameters
+from elastix.compiler.processor.step.vector_timing import Timing
+
+REGISTER_BITS = 6
+_SIGN = 1 << 31
+
+
+def scalar_registers(p: StepParameters) -> Module:
+    """A word a cycle of results whose maximum is tracked, registers in any order; and a port to read one.
+
+    valid, data, tracked, maximum, max_register, first: a word of results. write, register, result: a scalar, never in
+    the cycle in which a maximum is written. read: `scalar`, of `scalar_register`, one clock later.
+    """
+    lanes, levels = p.vector_lanes, Timing(p).levels
+    m = Module("scalar_registers", scalar_registers.__doc__, {"lanes": lanes})
+    clear, valid, data = m.input("clear"), m.input("valid"), m.input("data", 32 * lanes)
+    tracked, maximum, first = m.input("tracked", lanes), m.input("maximum", 2), m.input("first")
+    write, result = m.input("write"), m.input("result", 32)
+    signed = m.named("signed", maximum == Maximum.SIGNED)
+
+    # Keys order as the numbers do; that of a masked element is below all.
+    level = list[Signal]()
+    for lane in range(lanes):
+        x = data[32 * lane : 32 * (lane + 1)]
+        key = mux(signed, order_key(x), concat(m.constant(1, 1), x[0:31]))
+        level.append(m.register(f"key_{lane}", mux(tracked[lane], key, 0)))
+    for depth in range(levels):
+        pairs = zip(level[0::2], level[1::2], strict=True)
+        level = [m.register(f"larger_{depth}_{n}", mux(a > b, a, b)) for n, (a, b) in enumerate(pairs)]
+    arrives = delay_event(m, "word", valid & maximum.any(), levels + 2, clear)
+    registers = delay_stages(m, "register_of_word", m.input("max_register", REGISTER_BITS), levels + 2)
+    anew = delay_stages(m, "anew", first & (maximum != Maximum.MAGNITUDE_KEEP), levels + 1)[-1]
+    least = m.constant(_key(LEAST), 32)
+    start = delay_stages(m, "start_signed", signed, levels + 1)[-1]
+
+    # What the register holds meets the word a cycle before the larger of both is written; the word before may be its.
+    keys = Memory(m, "keys", SCALAR_REGISTERS, 32, latency=0)
+    candidate = m.register("candidate", level[0])
+    held, larger = m.state("held", 32), m.wire("larger", 32)
+    ahead = m.named("word_ahead", arrives[-1] & (registers[-1] == registers[-2]))
+    held.next(mux(anew, mux(start, least, _SIGN), mux(ahead, larger, keys.read(registers[-2]))))
+    larger.assign(mux(candidate > held, candidate, held))
+    address = m.named("write_register", mux(write, m.input("register", REGISTER_BITS), registers[-1]))
+    enable = m.named("write_enable", write | arrives[-1])
+    keys.write(address, mux(write, order_key(result), larger), enable)
+
+    numbers = Memory(m, "numbers", SCALAR_REGISTERS, 32)
+    numbers.write(address, mux(write, result, _number(larger)), enable)
+    m.output("scalar", numbers.read(m.input("scalar_register", REGISTER_BITS)))
+    return m
+
+
+def _key(number: int) -> int:
+    """The key of a number given as its bits."""
+    return number ^ (0xFFFFFFFF if number >> 31 else _SIGN)
+
+
+def _number(key: Signal) -> Signal:
+    """The number that has this key."""
+    return concat(~key[31], key[0:31] ^ (~key[31]).replicate(31))
