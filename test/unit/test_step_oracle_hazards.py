@@ -1,5 +1,6 @@
 """Waits that order what they must and waits that do not; and instructions that a processor does not carry out."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,9 @@ from unit.step_programs import PARAMETERS, Program
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.step_oracle import run
-from elastix.compiler.numbers.step_oracle_hazards import check_hazards
+from elastix.compiler.numbers.step_oracle_hazards import check_hazards, order_of
 from elastix.compiler.numbers.step_oracle_program import check_instruction
-from elastix.compiler.processor.step.instructions import Instruction, Opcode, from_text
+from elastix.compiler.processor.step.instructions import UNIT_OF, Instruction, Opcode, Unit, from_text
 
 LOAD = "load target=VECTOR count=8 address=0x1000 to="
 COPY = "vector target=VECTOR count=8 "
@@ -156,6 +157,45 @@ def test_maxima_in_order_and_reductions_late() -> None:
     quantized = (load, first, QUANTIZE + "a=0 scalar_register=1 wait_vector=1", matrix, late)
     assert "reads scalar register 1, which instruction 3" in refused(*quantized, more)
     check(*quantized, more + " wait_matrix=1")
+
+
+def begins_without(program: list[Instruction], never: int) -> set[int]:
+    """What begins in a run of one token where an instruction never finishes, by carrying out the rules of units."""
+    unit_of = [UNIT_OF[each.opcode] for each in program]
+    earlier = [[k for k in range(j) if unit_of[k] is unit_of[j]] for j in range(len(program))]
+    begun, finished = set[int](), set[int]()
+    while True:
+        counts = {unit: sum(unit_of[k] is unit for k in finished) for unit in Unit}
+        ready = {j for j, each in enumerate(program) if all(counts[u] >= each[f"wait_{u.name.lower()}"] for u in Unit)}
+        overlaps = {j for j in ready if unit_of[j] is Unit.VECTOR and not program[j]["lane"]}
+        new = {j for j in overlaps if set(earlier[j][-1:]) <= begun} | {j for j in ready if set(earlier[j]) <= finished}
+        done = {j for j in begun if j != never and set(earlier[j]) <= finished}
+        if new <= begun and done <= finished:
+            return begun
+        begun |= new
+        finished |= done
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_order_is_exactly_what_waits_imply(seed: int) -> None:
+    """One instruction has surely finished before another begins, if and only if the other never begins without it."""
+    generator = random.Random(seed)
+    issued = dict.fromkeys(Unit, 0)
+    program: list[Instruction] = []
+    for _ in range(24):
+        opcode = generator.choice((Opcode.LINEAR, Opcode.VECTOR, Opcode.VECTOR, Opcode.VALUES, Opcode.LOAD))
+        waits = {
+            f"wait_{u.name.lower()}": generator.randint(0, n) if generator.random() < 0.3 else 0
+            for u, n in issued.items()
+        }
+        lane = {} if opcode is Opcode.LINEAR else {"lane": int(generator.random() < 0.2)}
+        program.append(Instruction(opcode, waits | lane))
+        issued[UNIT_OF[opcode]] += 1
+    order = order_of(program, 1)
+    for never in range(len(program)):
+        begun = begins_without(program, never)
+        for then in range(never + 1, len(program)):
+            assert order.before(never, then) == (then not in begun)
 
 
 @pytest.mark.parametrize(
