@@ -63,6 +63,8 @@ def harness(p: StepParameters) -> Module:
         takers = {
             f"{each.name.lower()}_ready": m.input(f"w{c}_{each.name.lower()}_ready") for each in consumers(p, c == 0)
         }
+        if Consumer.ATTENTION in consumers(p, c == 0):
+            takers["attention_wanted"] = takers["attention_ready"]
         names = ("request_address", "request_count", "request_block_beats", "request_consumer")
         stream = m.instance(
             f"stream_{c}",
@@ -224,7 +226,7 @@ class UnitModel(Part):
         if self.unit is Unit.MATRIX:
             blocks, more = divmod(one["row_blocks"], bench.p.channels)
             assert (dut.get("blocks_matrix"), dut.get("more_matrix")) == (blocks, more)
-        else:
+        elif self.unit is not Unit.LOAD:
             assert dut.get(f"position_{self.name}") == bench.run.position + one["lane"]
         if one.opcode is Opcode.EMBED:
             token = bench.run.ids[one["lane"]]

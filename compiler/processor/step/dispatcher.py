@@ -75,6 +75,7 @@ class _Dispatcher:
         self.beat_bits = ADDRESS_BITS - self.offset
         self.clear, self.valid = m.input("clear"), m.input("valid")
         self.instruction = m.input("instruction", INSTRUCTION_BITS)
+        m.unused(self.instruction)
         self.reserved = m.input("reserved")
         self.tokens, self.position = m.input("tokens", 4), m.input("position", ELEMENT_BITS)
         self.state = m.state("state", 3, reset=State.WAIT)
@@ -222,13 +223,13 @@ class _Dispatcher:
         blocks = self.quotient + (index < self.remainder).zext(COUNT_BITS)
         per_beat = p.beat // COLUMNS
         count = self.of(Opcode.LOAD, "count").zext(COUNT_BITS)
-        loaded = (count + (per_beat - 1)) >> (per_beat.bit_length() - 1)
+        loaded = _divided(m, "loaded", count + (per_beat - 1), per_beat)
         counts = mux(linear, blocks, mux(self.op[Opcode.LOAD], loaded, self._block_beats().zext(COUNT_BITS)))
         consumer: Signal = mux(linear, m.constant(Consumer.MATRIX, CONSUMER_BITS), int(Consumer.EMBED))
         consumer = mux(self.op[Opcode.LOAD], int(Consumer.LOAD), consumer)
         if Opcode.SCORES in self.op:
             rows, in_beat = self.position.zext(COUNT_BITS), p.beat // 16
-            scales = (rows + (in_beat - 1)) >> (in_beat.bit_length() - 1)
+            scales = _divided(m, "scales", rows + (in_beat - 1), in_beat)
             cached = mux(scores & (index != 2), scales, rows << (p.row_beats.bit_length() - 1))
             attention = m.named("for_attention", self.has(Opcode.SCORES, Opcode.VALUES))
             counts, consumer = mux(attention, cached, counts), mux(attention, int(Consumer.ATTENTION), consumer)
@@ -290,3 +291,10 @@ def _choose(condition: Signal, first: _Operands, second: _Operands) -> _Operands
     return _Operands(
         mux(condition, first.acc, second.acc), mux(condition, first.a, second.a), mux(condition, first.b, second.b)
     )
+
+
+def _divided(m: Module, name: str, value: Signal, by: int) -> Signal:
+    """Rounded down; `by` is a power of two."""
+    sum_ = m.named(f"{name}_rounding", value)
+    m.unused(sum_)
+    return sum_ >> (by.bit_length() - 1)

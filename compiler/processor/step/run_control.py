@@ -86,6 +86,7 @@ def _bad_run(m: Module, p: StepParameters) -> Signal:
     """A register: tokens, position or the program's address are none. The first two are whole registers."""
     tokens, position = m.input("tokens", 32), m.input("position", 32)
     address = m.input("descriptor", ADDRESS_BITS)
+    m.unused(address)
     wrong_tokens = m.named("wrong_tokens", (tokens == 0) | (tokens > p.lanes))
     after = position[0 : p.position_bits].zext(p.position_bits + 5) + tokens[0:4].zext(p.position_bits + 5)
     wrong_position = m.named("wrong_position", position[p.position_bits : 32].any() | (after > p.max_context))

@@ -47,7 +47,8 @@ def stream_control(p: StepParameters, first: bool) -> Module:
     ar*, r*, timeout, idle, fault, stuck, fault_address: as burst_reader. `quiet`: nothing to be delivered.
     `bad` (pulse): a wrong CRC, of `segment`.
     Events of a cycle: beats taken; `starving`: inside a segment the engine wanted a beat that was not there; `stalled`:
-    a beat was there and nothing took it; `empty`: the one whose turn it is wanted a beat and none was there.
+    a beat was there and nothing took it; `empty`: the one whose turn it is wanted a beat and none was there (the
+    attention engine takes its time over a beat; attention_wanted: it would look at one).
     """
     m = Module(f"stream_control_{'first' if first else 'other'}", stream_control.__doc__, asdict(p))
     offset = offset_bits(p.beat)
@@ -113,9 +114,12 @@ def stream_control(p: StepParameters, first: bool) -> Module:
     ready_of = {each: m.input(f"{each.name.lower()}_ready") for each in here}
     wants = {each: here[each] & ready_of[each] for each in here}
     check = _check(m, p, begin_turn, reader["valid"] & here[Consumer.MATRIX], reader, ready_of[Consumer.MATRIX])
+    for name in ("taken", "finished"):
+        m.unused(check[name])
     for each in here:
         valid = check["out_valid"] if each is Consumer.MATRIX else reader["valid"] & here[each]
         m.output(f"{each.name.lower()}_valid", valid)
+    looks = here[Consumer.ATTENTION] & m.input("attention_wanted") if Consumer.ATTENTION in here else m.constant(0, 1)
     wanted = m.named("wanted", concat(*wants.values()).any())
     ready.assign(wanted | (here[Consumer.MATRIX] & check["in_ready"]))
     m.output("data", reader["data"])
@@ -133,7 +137,7 @@ def stream_control(p: StepParameters, first: bool) -> Module:
         "taken_constant": taken & (concat(*constant).any() if constant else m.constant(0, 1)),
         "starving": wants[Consumer.MATRIX] & ~reader["valid"] & begun,
         "stalled": reader["valid"] & ~ready,
-        "empty": wanted & ~reader["valid"],
+        "empty": (wanted | looks) & ~reader["valid"],
     }
     for name, event in events.items():
         m.output(name, event)

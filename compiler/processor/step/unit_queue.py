@@ -21,7 +21,7 @@ SIDE_BITS: Mapping[Unit, dict[str, int]] = {
     Unit.MATRIX: {"blocks": 32, "more": 6},
     Unit.VECTOR: {"position": ELEMENT_BITS},
     Unit.ATTENTION: {"position": ELEMENT_BITS},
-    Unit.LOAD: {"position": ELEMENT_BITS, "channel": 6, "slice": 4},
+    Unit.LOAD: {"channel": 6, "slice": 4},
 }
 """What a unit gets beside its instruction."""
 
@@ -60,6 +60,7 @@ def unit_queue(unit: Unit) -> Module:
     m = Module(f"{unit.name.lower()}_queue", unit_queue.__doc__)
     clear, push, skip, taken = m.input("clear"), m.input("push"), m.input("skip"), m.input("taken")
     instruction = m.input("in_instruction", INSTRUCTION_BITS)
+    m.unused(instruction)
     sides = {name: m.input(f"in_{name}", width) for name, width in SIDE_BITS[unit].items()}
     finished = [m.input(f"finished_{other.name.lower()}", FINISHED_BITS) for other in Unit]
     # The waits are common fields, whatever the opcode.
