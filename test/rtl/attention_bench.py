@@ -1,4 +1,4 @@
-"""An attention engine with a memory, a vector engine and a row writer around it that stall at random; and C21 in numpy."""
+"""An attention engine, a memory, a vector engine and a row writer around it that stall at random; C21 in numpy."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -56,7 +56,14 @@ class AttentionBench:
         inputs = ("clear", "begin", "attention_valid", "visit_ready", "visitor_written", "quantized_valid", "row_ready")
         self.dut.set(scale_word=0, scale_bank=0, **dict.fromkeys(inputs, 0))
         self.dut.reset()
-        self.dut.set(clear=1)
+        self.clear()
+
+    def clear(self) -> None:
+        """The pulse at the start of a run; everything around the engine forgets too."""
+        for queue in (self.beats, self.words, self.visits, self.written_at):
+            queue.clear()
+        self.offered, self.visit.waiting, self.row.waiting = False, None, None
+        self.dut.set(clear=1, attention_valid=0, quantized_valid=0, visitor_written=0)
         self.dut.tick()
         self.dut.set(clear=0)
 
@@ -99,11 +106,10 @@ class AttentionBench:
                 self.memory[address + byte] = data >> 8 * byte & 255
 
     def until_idle(self) -> None:
-        """All quantized words given, and every row sent."""
+        """All quantized words given, the last in the cycle before, and every row sent."""
         for _ in range(20000):
             self.cycle()
-            if not self.words and not self.dut.get("quantized_valid") and not self.dut.get("rows_pending"):
-                self.cycle()
+            if not self.words and not self.dut.get("rows_pending"):
                 return
         raise AssertionError("words or rows are left")
 
@@ -230,10 +236,10 @@ class Case:
     def check_scales(self) -> None:
         assert self.bench.value_scales(self.bank, self.position + 1) == self.values.scales.tolist()
 
-    def give_weights(self) -> None:
+    def give_weights(self, exponent: int | None = None) -> None:
         bench, p = self.bench, self.bench.p
         self.weights = bench.numbers.integers(-32767, 32768, (p.group, self.position + 1))
-        self.weight_exponent = bench.random.randint(-30, 10)
+        self.weight_exponent = bench.random.randint(-30, 10) if exponent is None else exponent
         for j in range(p.group):
             bench.quantize(Target.PROBABILITY, self.weights[j], self.weight_exponent, bank=self.bank, head=j)
 

@@ -10,16 +10,16 @@ from elastix.compiler.processor.step.parameters import StepParameters
 SHAPES = {
     "D64-Dh8-L1-W4": dict(beat=64, head_dim=8, vector_lanes=1, attention_lanes=4, max_context=40),
     "D128-Dh8-L2-W8-g2-M2": dict(
-        beat=128, head_dim=8, vector_lanes=2, attention_lanes=8, group=2, lanes=2, kv_heads=4, max_context=40
+        beat=128, head_dim=8, vector_lanes=2, attention_lanes=8, group=2, lanes=2, kv_heads=2, max_context=40
     ),
     "D64-Dh64-L4-W2-g3-M2": dict(
-        beat=64, head_dim=64, vector_lanes=4, attention_lanes=2, group=3, lanes=2, kv_heads=3, max_context=40
+        beat=64, head_dim=64, vector_lanes=4, attention_lanes=2, group=3, lanes=2, max_context=40
     ),
     "D256-Dh64-L2-W32-g2": dict(
         beat=256, head_dim=64, vector_lanes=2, attention_lanes=32, group=2, kv_heads=2, max_context=70
     ),
     "D128-Dh64-L4-W16-M2": dict(
-        beat=128, head_dim=64, vector_lanes=4, attention_lanes=16, lanes=2, kv_heads=2, max_context=36
+        beat=128, head_dim=64, vector_lanes=4, attention_lanes=16, lanes=2, kv_heads=3, max_context=36
     ),
     "D64-Dh8-L8-W1-g3": dict(beat=64, head_dim=8, vector_lanes=8, attention_lanes=1, group=3, max_context=40),
 }
@@ -30,10 +30,10 @@ def parameters(request: pytest.FixtureRequest) -> StepParameters:
     return StepParameters(**request.param)
 
 
-def give_rows(bench: AttentionBench, position: int, tokens: int) -> dict[tuple[int, int], Rows]:
-    """Rows of the run for every head, (head, 0 keys or 1 values) -> rows of all positions; written to memory too."""
+def give_rows(bench: AttentionBench, position: int, tokens: int, first_head: int = 0) -> dict[tuple[int, int], Rows]:
+    """Rows of the run for heads from `first_head` on: (head, 0 keys or 1 values) -> rows of all positions."""
     p, heads = bench.p, dict[tuple[int, int], Rows]()
-    for head in range(p.kv_heads):
+    for head in range(first_head, p.kv_heads):
         for kind, target in ((0, Target.KEY), (1, Target.VALUE)):
             rows = heads[head, kind] = bench.random_rows(position + tokens)
             for lane in range(tokens):
@@ -71,6 +71,13 @@ def check_memory(bench: AttentionBench, heads: dict[tuple[int, int], Rows], posi
     assert bench.memory == wanted
 
 
+def case_of(bench: AttentionBench, heads: dict[tuple[int, int], Rows], position: int, lane: int, head: int) -> Case:
+    """Head `head` of token `lane`, in bank head mod 2."""
+    count = position + lane + 1
+    keys, values = (Rows(heads[head, kind].codes[:count], heads[head, kind].scales[:count]) for kind in (0, 1))
+    return Case(bench, count - 1, lane, head, head & 1, keys, values, position)
+
+
 @pytest.mark.parametrize("position", [0, 1, 5, 33])
 def test_heads_one_after_the_other(parameters: StepParameters, position: int) -> None:
     p = parameters
@@ -80,11 +87,7 @@ def test_heads_one_after_the_other(parameters: StepParameters, position: int) ->
     check_memory(bench, heads, position)
     for lane in range(p.lanes):
         for head in range(p.kv_heads):
-            rows = [
-                Rows(each.codes[: position + lane + 1], each.scales[: position + lane + 1])
-                for each in (heads[head, 0], heads[head, 1])
-            ]
-            case = Case(bench, position + lane, lane, head, head & 1, rows[0], rows[1], position)
+            case = case_of(bench, heads, position, lane, head)
             to, stride, register = 64 * head, 256, 5 * head + 1
             case.give_queries()
             bench.until_idle()
@@ -96,3 +99,127 @@ def test_heads_one_after_the_other(parameters: StepParameters, position: int) ->
             case.begin_values(to)
             case.check_values(bench.finish(), to)
     assert not bench.overflows
+
+
+@pytest.mark.parametrize("pressure", [0.0, 0.6])
+def test_the_other_bank_is_written_meanwhile(pressure: float) -> None:
+    """Scores of a head while the weights of the one before and the queries of the one after come, and new rows too."""
+    p = StepParameters(**{**SHAPES["D128-Dh64-L4-W16-M2"], "kv_heads": 3})
+    position = 17
+    bench = AttentionBench(p, seed=7, pressure=pressure)
+    heads = give_rows(bench, position, p.lanes)
+    cases = [case_of(bench, heads, position, lane, head) for lane in range(p.lanes) for head in range(p.kv_heads)]
+    for index, case in enumerate(cases):
+        case.bank = index & 1
+    cases[0].give_queries()
+    bench.until_idle()
+    cases[0].begin_scores(0, 64, 0)
+    for index, case in enumerate(cases):
+        following = cases[index + 1] if index + 1 < len(cases) else None
+        if following:
+            following.give_queries()
+        case.check_scores(bench.finish(), 0, 64, 0)
+        case.check_scales()
+        case.give_weights()
+        if following:
+            while bench.words and bench.words[0]["target"] == Target.QUERY:
+                bench.cycle()
+            following.begin_scores(0, 64, 0)
+            following.check_scores(bench.finish(), 0, 64, 0)
+        bench.until_idle()
+        case.begin_values(8)
+        if following:
+            # The values' turn leaves no trace in the other bank.
+            case.check_values(bench.finish(), 8)
+            following.check_scales()
+            following.begin_scores(0, 64, 0)
+        else:
+            case.check_values(bench.finish(), 8)
+    check_memory(bench, heads, position)
+
+
+def test_a_row_that_comes_during_scores_is_sent_before_anything_else_begins() -> None:
+    p = StepParameters(**SHAPES["D128-Dh8-L2-W8-g2-M2"])
+    bench = AttentionBench(p, seed=3)
+    heads = give_rows(bench, 33, 2)
+    case = case_of(bench, heads, 33, 0, 0)
+    case.give_queries()
+    bench.until_idle()
+    sent = bench.sent
+    case.begin_scores(0, 64, 0)
+    newer = give_rows(bench, 34, 2, first_head=1)
+    case.check_scores(bench.finish(), 0, 64, 0)
+    assert bench.sent == sent and not bench.words
+    bench.held = True
+    bench.dut.set(begin=1)
+    for _ in range(100):
+        assert bench.dut.get("rows_pending") and not bench.dut.get("taken")
+        bench.cycle()
+    bench.dut.set(begin=0)
+    bench.held = False
+    bench.until_idle()
+    assert bench.sent == sent + 2 * 2 * (p.row_beats + 1)
+    base = rows_at(p, 1, 1) + 35 * p.row_bytes
+    assert bench.memory[base : base + 8] == newer[1, 1].codes[35].astype(np.int8).tobytes()
+
+
+@pytest.mark.parametrize("cycles", [1, 7, 23, 60, 95, 130, 200])
+def test_nothing_is_left_after_clear(cycles: int) -> None:
+    p = StepParameters(**SHAPES["D128-Dh8-L2-W8-g2-M2"])
+    bench = AttentionBench(p, seed=cycles)
+    for values in (False, True):
+        heads = give_rows(bench, 33, 1)
+        case = case_of(bench, heads, 33, 0, 1)
+        case.give_queries()
+        case.give_weights()
+        bench.until_idle()
+        if values:
+            case.begin_values(0)
+        else:
+            case.begin_scores(0, 64, 0)
+        bench.quantize(Target.KEY, np.arange(8), 0, lane=0, head=1)
+        for _ in range(cycles):
+            bench.cycle()
+        bench.clear()
+        assert bench.dut.get("taken") and not bench.dut.get("rows_pending") and not bench.dut.get("visit_valid")
+        bench.quantize(Target.KEY, case.keys.codes[33], int(case.keys.scales[33]), lane=0, head=1, row=33)
+        bench.until_idle()
+        case.begin_scores(0, 64, 0)
+        case.check_scores(bench.finish(), 0, 64, 0)
+        case.begin_values(0)
+        case.check_values(bench.finish(), 0)
+
+
+def test_saturation_is_told() -> None:
+    p = StepParameters(**SHAPES["D64-Dh8-L1-W4"])
+    bench = AttentionBench(p)
+    heads = give_rows(bench, 5, 1)
+    case = case_of(bench, heads, 5, 0, 0)
+    case.give_weights(exponent=110)
+    bench.until_idle()
+    case.begin_values(0)
+    visits = bench.finish()
+    case.check_values(visits, 0)
+    assert bench.overflows == sum(word["data"] & 0x7FFFFFFF == 0x7F7FFFFF for word in visits) > 0
+
+
+def test_cycles_when_nothing_stalls(parameters: StepParameters) -> None:
+    """A row takes as long as its bytes, or as its scores one by one; scales come L at a time."""
+    p, position = parameters, 33
+    bench = AttentionBench(p, pressure=0)
+    heads = give_rows(bench, position, 1)
+    case = case_of(bench, heads, position, 0, 0)
+    case.give_queries()
+    case.give_weights()
+    bench.until_idle()
+    chunks = max(p.head_dim // p.attention_lanes, 1)
+    at_once = min(p.vector_lanes, p.beat // 16)
+    scales = -(-position // (p.beat // 16)) * (p.beat // 16) // at_once
+    before = bench.dut.cycles
+    case.begin_scores(0, 64, 0)
+    bench.finish()
+    assert bench.dut.cycles - before <= 2 * scales + 2 + (position + 1) * max(chunks, p.group) + 45
+    before = bench.dut.cycles
+    case.begin_values(0)
+    bench.finish()
+    assert bench.dut.cycles - before <= (position + 1) * chunks + p.group * p.head_dim + 45

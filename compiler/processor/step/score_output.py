@@ -11,13 +11,13 @@ from elastix.compiler.processor.step.attention_ports import SCALE_BITS, VISIT, c
 from elastix.compiler.processor.step.instructions import Maximum, Operation
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
-ROUND_TRIP = 32
-"""Results that are on their way, at most, when nothing holds them up: places for as many lose no time."""
+ROUND_TRIP = 28
+"""Cycles from a place being kept for a word to its leaving it, or so: as many results are on their way."""
 
 
 def word_room(p: StepParameters) -> int:
     """Words that find a place, a power of two."""
-    return power_of_two(max(16, ROUND_TRIP // p.vector_lanes + 2 * p.group))
+    return power_of_two(max(16, -(-ROUND_TRIP // p.vector_lanes) + p.group))
 
 
 def score_output(p: StepParameters) -> Module:
