@@ -18,6 +18,8 @@ from elastix.compiler.circuit import Module
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.processor import top
 from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.processor.step import top as step_top
+from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.runtime import _runtime
 from elastix.runtime.load_circuit import LoadedCircuit, load_arc, load_verilator
 from elastix.runtime.memory_model import IDEAL, MemoryModel
@@ -234,11 +236,11 @@ class Engine:
 @lru_cache(maxsize=8)
 def _processor(parameters: ProcessorParameters) -> Module:
     """One module object for equal parameters, so that what was compiled from it is found again."""
-    return top.build(parameters)
+    return step_top.build(parameters) if isinstance(parameters, StepParameters) else top.build(parameters)
 
 
 class ProcessorEngine(Engine):
-    """A generated processor under the harness."""
+    """A generated processor under the harness; a step processor where the parameters are those of one."""
 
     _load: Callable[[Module], LoadedCircuit]
 

@@ -113,7 +113,9 @@ class _Top:
     def _connect_run(self) -> None:
         """The slave's ports, and the registers' and the run's inputs."""
         m, registers, control = self.module, self.registers, self.control
-        registers.connect(**{f"s_axil_{name}": m.input(f"s_axil_{name}", width) for name, width in SLAVE_INPUTS.items()})
+        registers.connect(
+            **{f"s_axil_{name}": m.input(f"s_axil_{name}", width) for name, width in SLAVE_INPUTS.items()}
+        )
         for name in SLAVE_OUTPUTS:
             m.output(f"s_axil_{name}", registers[f"s_axil_{name}"])
         m.output("irq", registers["irq"])
@@ -153,7 +155,11 @@ class _Top:
         )
         if "embed" in p.features:
             sequencer.connect(**{f"token_{i}": registers[f"token_{i}"] for i in range(p.lanes)})
-        done = {Unit.MATRIX: self.matrix["done"], Unit.VECTOR: self.vector["done_vector"], Unit.LOAD: self.loader["done"]}
+        done = {
+            Unit.MATRIX: self.matrix["done"],
+            Unit.VECTOR: self.vector["done_vector"],
+            Unit.LOAD: self.loader["done"],
+        }
         taken = {Unit.MATRIX: self.matrix, Unit.VECTOR: self.vector, Unit.LOAD: self.loader}
         if self.attention is not None:
             done[Unit.ATTENTION], taken[Unit.ATTENTION] = self.attention["done_attention"], self.attention
@@ -286,7 +292,7 @@ class _Top:
             stall_memory=_bits(self.streams, "starving"),
             stall_output=self.matrix["stall_output"],
             stall_load=waiting,
-            instructions=self.sequencer["finishing"],
+            instructions=concat(self.sequencer["ended"], self.sequencer["finishing"]),
             cache_beats=first["taken_attention"],
             constant_beats=_bits(self.streams, "taken_constant"),
             stream_stall=first["stalled"],

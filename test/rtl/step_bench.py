@@ -1,0 +1,97 @@
+"""A step processor under the harness, with a memory that a test lays out and programs that it writes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastix.compiler.processor.control_registers import Offset
+from elastix.compiler.processor.fault_monitor import ErrorBit
+from elastix.compiler.processor.step.instructions import Instruction, Opcode
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.top import POSITION, TOKEN, TOKENS
+from elastix.runtime.memory_model import IDEAL, MemoryModel
+from elastix.runtime.step_simulate import SimulatedStep
+
+START, SOFT_RESET, ENABLE, ACKNOWLEDGE = 1, 2, 4, 8
+BUSY, DONE, ERROR, RESETTING, PENDING = 1, 2, 4, 8, 16
+END = Instruction(Opcode.END, {})
+
+Memory = NDArray[np.uint8]
+
+
+class StepBench:
+    """A memory of `size` bytes, filled from the bottom; `program` puts instructions there."""
+
+    def __init__(self, step: SimulatedStep, size: int) -> None:
+        self.step, self.engine = step, step.engine
+        self.memory: Memory = np.zeros(size, np.uint8)
+        self.free = 0
+        self.engine.attach(self.memory)
+
+    def place(self, data: bytes | NDArray[np.generic], alignment: int = 64) -> int:
+        """The address at which the data now lies."""
+        content = np.frombuffer(data if isinstance(data, bytes) else data.tobytes(), np.uint8)
+        address = -(-self.free // alignment) * alignment
+        self.memory[address : address + len(content)] = content
+        self.free = address + len(content)
+        return address
+
+    def program(self, instructions: Sequence[Instruction]) -> int:
+        """The address of a program, END put behind it if it has none."""
+        whole = [*instructions] if instructions and instructions[-1].opcode is Opcode.END else [*instructions, END]
+        address = self.place(b"".join(each.encode() for each in whole), 256)
+        self.free = -(-self.free // 256) * 256
+        return address
+
+    def floats(self, address: int, count: int) -> NDArray[np.float32]:
+        return self.memory[address : address + 4 * count].view(np.float32)
+
+    def read(self, offset: int) -> int:
+        return self.engine.read_register(offset)
+
+    @property
+    def status(self) -> int:
+        return self.read(Offset.STATUS)
+
+    @property
+    def errors(self) -> set[ErrorBit]:
+        word = self.read(Offset.ERROR)
+        return {bit for bit in ErrorBit if word >> bit & 1}
+
+    @property
+    def error_address(self) -> int:
+        return self.read(Offset.ERROR_ADDRESS) | self.read(Offset.ERROR_ADDRESS_HIGH) << 32
+
+    def start(self, program: int, tokens: Sequence[int] = (0,), position: int = 0) -> None:
+        self.engine.write_register(TOKENS, len(tokens))
+        self.engine.write_register(POSITION, position)
+        if "embed" in self.step.parameters.features:
+            for lane, token in enumerate(tokens[: self.step.parameters.lanes]):
+                self.engine.write_register(TOKEN + 4 * lane, token)
+        self.engine.write_register(Offset.DESCRIPTOR, program & 0xFFFFFFFF)
+        self.engine.write_register(Offset.DESCRIPTOR_HIGH, program >> 32)
+        self.engine.write_register(Offset.CONTROL, START | ENABLE | ACKNOWLEDGE)
+
+    def finish(self, limit: int = 50000) -> int:
+        """Steps until the interrupt; the status then, acknowledged."""
+        assert self.engine.step(limit), f"no interrupt in {limit} cycles, status {self.status:#x}"
+        status = self.status
+        self.engine.write_register(Offset.CONTROL, ACKNOWLEDGE)
+        return status
+
+    def soft_reset(self, limit: int = 5000) -> None:
+        self.engine.write_register(Offset.CONTROL, SOFT_RESET)
+        for _ in range(limit):
+            if not self.status & RESETTING:
+                return
+        raise AssertionError("the soft reset does not end")
+
+
+@contextmanager
+def step_bench(
+    parameters: StepParameters, model: MemoryModel = IDEAL, *, size: int = 1 << 20, check_settled: bool = True
+) -> Iterator[StepBench]:
+    with SimulatedStep(parameters, "rtl", model, check_settled=check_settled) as step:
+        yield StepBench(step, size)
