@@ -15,9 +15,11 @@ from rich.progress import Progress
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.generate import greedy
+from elastix.compiler.step.manifest import is_step_folder
 from elastix.compiler.tokenizer import TextCodec, load
 from elastix.runtime.engines import ENGINES
 from elastix.tools.session import Session
+from elastix.tools.step_session import StepSession
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,16 +72,18 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
             raise ElastixError(f"--{option} without --{'inputs' if option == 'outputs' else 'prompt'}", wanted="both")
     if arguments.tokens < 1:
         raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
-    session = Session(arguments.folder, arguments.engine, arguments.check, stack)
+    whole = is_step_folder(arguments.folder)
+    session = (StepSession if whole else Session)(arguments.folder, arguments.engine, arguments.check, stack)
     session.must_be_a_language_model()
     codec = load(arguments.folder / "tokenizer") if arguments.ids is None else None
     prompt = _ids(arguments.ids) if codec is None else codec.encode(arguments.prompt, raw=arguments.raw)
     if bad := [each for each in prompt if not 0 <= each < session.vocabulary]:
         raise ElastixError(f"token id {bad[0]}", wanted=f"0 to {session.vocabulary - 1}")
-    prefill, last = session.engine_for(arguments.prefill_engine), len(prompt) - 1
+    prefill, last = arguments.prefill_engine, len(prompt) - 1
+    session.use_named(prefill)  # so that an engine that cannot be opened shows now
 
     def step(token: int, position: int) -> NDArray[np.float32]:
-        session.use(prefill if position < last else session.chosen)
+        session.use_named(prefill if position < last else None)
         return session.step(token, position)
 
     begun = read = time.perf_counter()
@@ -120,6 +124,8 @@ def _text(codec: TextCodec | None, ids: list[int]) -> str:
 
 def _infer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
     """One run of the step on arrays from a file; results go to another, or their first values are printed."""
+    if is_step_folder(arguments.folder):
+        raise ElastixError(f"--inputs for {arguments.folder}, a whole decode step", wanted="--prompt or --ids")
     session = Session(arguments.folder, arguments.engine, arguments.check, stack)
     begun = time.perf_counter()
     session.use(session.chosen)

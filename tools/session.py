@@ -36,6 +36,7 @@ class Session:
             names = {layer.address: layer.name for layer in self.program.manifest.layers}
             processor = self.program.manifest.processor
             self.chosen = self.checked = CheckedEngine(processor, self.engine, self.engine_for(second), names)
+        self._named: dict[str, Engine] = {}
         self._load_seconds = time.perf_counter() - begun
 
     def engine_for(self, name: str | None) -> Engine:
@@ -46,6 +47,12 @@ class Session:
         """Carry out the launches that follow on this engine."""
         if self.program.device.engine is not engine:
             self.program.device.set_engine(engine)
+
+    def use_named(self, name: str | None) -> None:
+        """Carry out what follows on the engine of that name, opened once; on the chosen one where none is named."""
+        if name is not None and name not in self._named:
+            self._named[name] = self.engine_for(name)
+        self.use(self.chosen if name is None else self._named[name])
 
     def must_be_a_language_model(self, do: str = "give --inputs FILE.npz with these arrays") -> None:
         """Raises ElastixError, naming the inputs, where the step does not take a token and its position."""
@@ -66,6 +73,10 @@ class Session:
     def vocabulary(self) -> int:
         """Number of token ids."""
         return self.program.manifest.results[0].shape[-1]
+
+    def reset(self) -> None:
+        """Empty the caches."""
+        self.program.reset()
 
     def step(self, token: int, position: int) -> NDArray[np.float32]:
         """Logits [V] after a token at a position."""

@@ -1,0 +1,96 @@
+"""A compiled decode step with the engines that were asked for, and what running it cost."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.stages import peak_memory_bytes
+from elastix.compiler.step.manifest import load_step_manifest
+from elastix.runtime.step_checked import CheckedStepEngine
+from elastix.runtime.step_device import StepDevice
+from elastix.runtime.step_engines import StepEngine, open_step_engine
+
+
+class StepSession:
+    """What Session is, for the output folder of a whole decode step."""
+
+    def __init__(self, folder: Path, engine: str, check: str | None, stack: ExitStack) -> None:
+        begun = time.perf_counter()
+        self.manifest = load_step_manifest(folder)
+        self.folder, self.engine_name, self._stack = folder, engine, stack
+        self.engine: StepEngine = self.engine_for(engine)
+        self.chosen: StepEngine = self.engine
+        self.device = StepDevice.load(folder, self.engine)
+        self.checked: CheckedStepEngine | None = None
+        self.checked_against: str | None = None
+        if check is not None:
+            self.checked_against = second = check or ("oracle" if engine == "emulator" else "emulator")
+            if second == engine:
+                raise ElastixError(f"--check {second} beside --engine {engine}", wanted="two different engines")
+            first = self.manifest.memory.cache_address
+            self.chosen = self.checked = CheckedStepEngine(self.engine, self.engine_for(second), first)
+        self._named: dict[str, StepEngine] = {}
+        self._load_seconds = time.perf_counter() - begun
+
+    def engine_for(self, name: str | None) -> StepEngine:
+        """Another engine for the same processor; the chosen one, with its check, where none is named."""
+        return self.chosen if name is None else open_step_engine(name, self.manifest.step_processor, self._stack)
+
+    def use(self, engine: StepEngine) -> None:
+        """Carry out the steps that follow on this engine."""
+        self.device.engine = engine
+
+    def use_named(self, name: str | None) -> None:
+        """Carry out what follows on the engine of that name, opened once; on the chosen one where none is named."""
+        if name is not None and name not in self._named:
+            self._named[name] = self.engine_for(name)
+        self.use(self.chosen if name is None else self._named[name])
+
+    def must_be_a_language_model(self, do: str = "") -> None:
+        """It is one: other models have no whole decode step."""
+
+    @property
+    def max_context(self) -> int:
+        """Tokens that the caches hold."""
+        return self.device.max_context
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        return self.manifest.vocabulary
+
+    def reset(self) -> None:
+        """Empty the caches."""
+        self.device.reset()
+
+    def step(self, token: int, position: int) -> NDArray[np.float32]:
+        """Logits [V] after a token at a position."""
+        return self.device.step([token], position).logits[0]
+
+    def figures(self, seconds: dict[str, float]) -> dict[str, Any]:
+        """What `--json` prints of every run."""
+        return {
+            "engine": self.engine_name,
+            "checked_against": self.checked_against,
+            "steps_compared": self.checked.runs if self.checked else 0,
+            "cycles": self._cycles(),
+            "seconds": {"load": self._load_seconds, **seconds},
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+
+    def _cycles(self) -> int:
+        return int(getattr(self.engine, "cycles", 0))
+
+    def summary(self) -> str:
+        """The engine, the cycles it simulated and what was compared, in a line."""
+        parts = [self.engine_name]
+        if cycles := self._cycles():
+            parts.append(f"{cycles:,} cycles simulated")
+        if self.checked:
+            parts.append(f"{self.checked.runs} steps equal in every bit to {self.checked_against}")
+        return "; ".join(parts)
