@@ -8,26 +8,26 @@ from elastix.compiler.processor.step.instructions import Target
 from elastix.compiler.processor.step.parameters import StepParameters
 
 SHAPES = {
-    "D64-Dh8-L1-W4": dict(beat=64, head_dim=8, vector_lanes=1, attention_lanes=4, max_context=40),
-    "D128-Dh8-L2-W8-g2-M2": dict(
+    "D64-Dh8-L1-W4": StepParameters(beat=64, head_dim=8, vector_lanes=1, attention_lanes=4, max_context=40),
+    "D128-Dh8-L2-W8-g2-M2": StepParameters(
         beat=128, head_dim=8, vector_lanes=2, attention_lanes=8, group=2, lanes=2, kv_heads=2, max_context=40
     ),
-    "D64-Dh64-L4-W2-g3-M2": dict(
+    "D64-Dh64-L4-W2-g3-M2": StepParameters(
         beat=64, head_dim=64, vector_lanes=4, attention_lanes=2, group=3, lanes=2, max_context=40
     ),
-    "D256-Dh64-L2-W32-g2": dict(
+    "D256-Dh64-L2-W32-g2": StepParameters(
         beat=256, head_dim=64, vector_lanes=2, attention_lanes=32, group=2, kv_heads=2, max_context=70
     ),
-    "D128-Dh64-L4-W16-M2": dict(
+    "D128-Dh64-L4-W16-M2": StepParameters(
         beat=128, head_dim=64, vector_lanes=4, attention_lanes=16, lanes=2, kv_heads=3, max_context=36
     ),
-    "D64-Dh8-L8-W1-g3": dict(beat=64, head_dim=8, vector_lanes=8, attention_lanes=1, group=3, max_context=40),
+    "D64-Dh8-L8-W1-g3": StepParameters(beat=64, head_dim=8, vector_lanes=8, attention_lanes=1, group=3, max_context=40),
 }
 
 
-@pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys())
+@pytest.fixture(params=SHAPES.values(), ids=list(SHAPES))
 def parameters(request: pytest.FixtureRequest) -> StepParameters:
-    return StepParameters(**request.param)
+    return request.param
 
 
 def give_rows(bench: AttentionBench, position: int, tokens: int, first_head: int = 0) -> dict[tuple[int, int], Rows]:
@@ -104,7 +104,7 @@ def test_heads_one_after_the_other(parameters: StepParameters, position: int) ->
 @pytest.mark.parametrize("pressure", [0.0, 0.6])
 def test_the_other_bank_is_written_meanwhile(pressure: float) -> None:
     """Scores of a head while the weights of the one before and the queries of the one after come, and new rows too."""
-    p = StepParameters(**{**SHAPES["D128-Dh64-L4-W16-M2"], "kv_heads": 3})
+    p = SHAPES["D128-Dh64-L4-W16-M2"]
     position = 17
     bench = AttentionBench(p, seed=7, pressure=pressure)
     heads = give_rows(bench, position, p.lanes)
@@ -139,7 +139,7 @@ def test_the_other_bank_is_written_meanwhile(pressure: float) -> None:
 
 
 def test_a_row_that_comes_during_scores_is_sent_before_anything_else_begins() -> None:
-    p = StepParameters(**SHAPES["D128-Dh8-L2-W8-g2-M2"])
+    p = SHAPES["D128-Dh8-L2-W8-g2-M2"]
     bench = AttentionBench(p, seed=3)
     heads = give_rows(bench, 33, 2)
     case = case_of(bench, heads, 33, 0, 0)
@@ -165,7 +165,7 @@ def test_a_row_that_comes_during_scores_is_sent_before_anything_else_begins() ->
 
 @pytest.mark.parametrize("cycles", [1, 7, 23, 60, 95, 130, 200])
 def test_nothing_is_left_after_clear(cycles: int) -> None:
-    p = StepParameters(**SHAPES["D128-Dh8-L2-W8-g2-M2"])
+    p = SHAPES["D128-Dh8-L2-W8-g2-M2"]
     bench = AttentionBench(p, seed=cycles)
     for values in (False, True):
         heads = give_rows(bench, 33, 1)
@@ -191,7 +191,7 @@ def test_nothing_is_left_after_clear(cycles: int) -> None:
 
 
 def test_saturation_is_told() -> None:
-    p = StepParameters(**SHAPES["D64-Dh8-L1-W4"])
+    p = SHAPES["D64-Dh8-L1-W4"]
     bench = AttentionBench(p)
     heads = give_rows(bench, 5, 1)
     case = case_of(bench, heads, 5, 0, 0)
