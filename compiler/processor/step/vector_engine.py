@@ -22,7 +22,7 @@ from elastix.compiler.processor.step.vector_issue import own_ports, vector_issue
 from elastix.compiler.processor.step.vector_pipeline import vector_pipeline, word_ports
 from elastix.compiler.processor.step.vector_ports import activation_ports, load_ports, visitor_ports
 from elastix.compiler.processor.step.vector_sequencer import REDUCTIONS, is_one_of, vector_sequencer
-from elastix.compiler.processor.step.vector_timing import Timing
+from elastix.compiler.processor.step.vector_timing import SCALAR_AFTER_TAKING, Timing
 
 KINDS = 3
 """Ways in which an instruction ends: with its results, with its integers, with its scalar."""
@@ -75,8 +75,9 @@ def vector_engine(p: StepParameters) -> Module:
 
     # The scalar of an instruction and what follows from it, standing while its words want them.
     scalar_read = m.wire("scalar_read", 32)
-    uses_k = m.register("uses_k", own["operation"] == Operation.SCALE)
-    scalar = m.register("scalar", mux(uses_k, own["k"], scalar_read))
+    scalar_there = m.delay("scalar_there", own["take"], SCALAR_AFTER_TAKING - 1)
+    immediate = m.named("scalar_is_k", own["operation"] == Operation.SCALE)
+    scalar = m.register("scalar", mux(immediate, own["k"], scalar_read), enable=scalar_there)
     scale = m.instance("quantization", quantization(), maximum=scalar, bits=own["bits"], row=own["of_row"])
     standing = {"r": scale["r"], "power": scale["power"]}
     if timing.attention:
