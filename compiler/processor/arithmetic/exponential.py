@@ -39,7 +39,7 @@ def exponential() -> Module:
     halvings = delay_stages(m, "halvings", below[FRACTION_BITS:32], function_table.LATENCY)[-1]
 
     far = m.named("vanishes", halvings[5:12].any())
-    p = power & (~far).replicate(_P_BITS)
+    p = m.named("power_unless_far", power & (~far).replicate(_P_BITS))
     for place in (4, 3, 2, 1, 0):
         p = m.named(f"halved_{1 << place}_times", mux(halvings[place], p >> (1 << place), p))
     p_q = m.register("p_q", p)

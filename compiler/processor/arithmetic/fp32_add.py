@@ -19,24 +19,26 @@ def fp32_add() -> Module:
 
     # 1: ordered by magnitude. The distance is taken both ways, since it is not known yet which one is not negative.
     swap = m.named("swap", a[0:31] < b[0:31])
-    large, small = m.register("large", mux(swap, b[0:23], a[0:23])), m.register("small", mux(swap, a[0:23], b[0:23]))
+    larger = m.register("larger", mux(swap, b[0:23], a[0:23]))
+    smaller = m.register("smaller", mux(swap, a[0:23], b[0:23]))
     above_a, above_b = m.named("above_a", b[23:31] - a[23:31]), m.named("above_b", a[23:31] - b[23:31])
     distance = m.register("distance", mux(swap, above_a, above_b))
     exponent_1 = m.register("exponent_1", mux(swap, b[23:31], a[23:31]))
-    small_zero = m.register("small_zero", mux(swap, a[23:31], b[23:31]) == 0)
+    smaller_zero = m.register("smaller_zero", mux(swap, a[23:31], b[23:31]) == 0)
     sign_1, subtract_1 = m.register("sign_1", mux(swap, b[31], a[31])), m.register("subtract_1", a[31] ^ b[31])
 
     # 2
-    aligned, near, lost = _align(m, small, distance, small_zero)
-    large_2, nothing_2 = m.register("large_2", large), m.register("nothing_2", exponent_1 == 0)
+    aligned, near, lost = _align(m, smaller, distance, smaller_zero)
+    larger_2, nothing_2 = m.register("larger_2", larger), m.register("nothing_2", exponent_1 == 0)
     exponent_3 = delay_stages(m, "exponent_of_sum", exponent_1, 2)[-1]
     signs, subtracts = delay_stages(m, "sign_of_sum", sign_1, 4), delay_stages(m, "subtracted", subtract_1, 4)
     zeros = delay_stages(m, "both_zero", nothing_2, 3)
 
     # 3: 24 bits and 3 below, and a place below these for the carry of a difference.
     subtract = subtracts[1]
-    above = concat(m.constant(1, 2), large_2, m.constant(0, 3), subtract)
-    below = concat(m.constant(0, 1), aligned & near.replicate(26), lost.any()) ^ subtract.replicate(28)
+    above = concat(m.constant(1, 2), larger_2, m.constant(0, 3), subtract)
+    added = m.named("added", concat(m.constant(0, 1), aligned & near.replicate(26), lost.any()))
+    below = m.named("added_or_not", added ^ subtract.replicate(28))
     total = m.register("total", m.named("sum", above + concat(below, subtract))[1:29])
 
     # 4, 5. Where the shift is 2 or more, nothing was lost.

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Final
 
 from elastix.compiler.circuit import Module, concat, mux
-from elastix.compiler.processor.arithmetic.exponent_range import too_large, too_small
+from elastix.compiler.processor.arithmetic.exponent_range import too_large
 from elastix.compiler.processor.pipeline import delay_stages
 
 LATENCY: Final = 5
@@ -20,12 +20,11 @@ def fp32_multiply() -> Module:
     zero = delay_stages(m, "zero", (a[23:31] == 0) | (b[23:31] == 0), LATENCY - 1)[-1]
 
     # 1: products of halves, each of which fits a multiplier of 18 by 18 bits. A zero's are left out at the end.
-    left = m.named("left", concat(m.constant(1, 1), a[0:23]))
-    right = m.named("right", concat(m.constant(1, 1), b[0:23]))
-    left_low, left_high = left[0:_HALF].zext(24), left[_HALF:24].zext(24)
-    right_low, right_high = right[0:_HALF].zext(24), right[_HALF:24].zext(24)
-    low_1, high_1 = m.register("low_1", left_low * right_low), m.register("high_1", left_high * right_high)
-    cross_1, other_1 = m.register("cross_1", left_high * right_low), m.register("other_1", left_low * right_high)
+    a_low, b_low = m.named("a_low", a[0:_HALF].zext(24)), m.named("b_low", b[0:_HALF].zext(24))
+    a_high = m.named("a_high", concat(m.constant(1, 13), a[_HALF:23]))
+    b_high = m.named("b_high", concat(m.constant(1, 13), b[_HALF:23]))
+    low_1, high_1 = m.register("low_1", a_low * b_low), m.register("high_1", a_high * b_high)
+    cross_1, other_1 = m.register("cross_1", a_high * b_low), m.register("other_1", a_low * b_high)
     exponent_1 = m.register("exponent_1", a[23:31].zext(10) + b[23:31].zext(10))
 
     # 2
@@ -43,15 +42,17 @@ def fp32_multiply() -> Module:
     kept = m.named("kept", mux(carry, upper[12:35], upper[11:34]))  # without the leading 1
     guard, sticky = mux(carry, upper[11], upper[10]), upper[0:10].any() | (carry & upper[10]) | lowest_3
     kept_4, up_4 = m.register("kept_4", kept), m.register("round_up_4", guard & (sticky | kept[0]))
-    exponent_4 = m.register("exponent_4", (concat(exponent_3, carry) + concat(m.constant(-_BIAS, 10), carry))[1:11])
+    unbiased = m.named("unbiased", concat(exponent_3, carry) + concat(m.constant(-_BIAS, 10), carry))
+    exponent_4 = m.register("exponent_4", unbiased[1:11])  # one adder: its lowest place carries `carry` in
 
     # 5: rounding carries into the exponent.
     rounded = m.named("rounded", concat(exponent_4[0:8], kept_4) + up_4.zext(31))
     all_ones = m.named("all_ones", kept_4.all())
     overflow = m.named("saturated", ~zero & too_large(exponent_4, all_ones & up_4))
-    flushed = m.named("flushed", zero | too_small(exponent_4))
+    none = m.named("no_exponent", ~exponent_4.any())
+    flushed = m.named("flushed", zero | exponent_4[9] | none)
     # On the subnormal grid, a bit coarser, only all ones round up to the least normal number; a half is even there.
-    least = m.named("least_normal", ~zero & ~exponent_4.any() & all_ones)
+    least = m.named("least_normal", ~zero & none & all_ones)
     small = concat(m.constant(0, 7), least, m.constant(0, 23))
     body = mux(overflow, 0x7F7FFFFF, mux(flushed, small, rounded))
     m.output("y", m.register("y_q", concat(sign, body)))

@@ -52,8 +52,8 @@ def function_table(names: tuple[str, ...]) -> Module:
     # 6: rounding the fall up rounds Y down. x − ⌈f⌉ = x + ~⌊f⌋ + (f is whole), with a place below for the carry.
     whole = m.named("whole", ~fallen[0:OFFSET_BITS].any())
     steps = m.named("steps", fallen[OFFSET_BITS : fall_bits + OFFSET_BITS].zext(RESULT_BITS))
-    value = concat(starts[3].zext(RESULT_BITS), m.constant(1, 1)) + concat(~steps, whole)
-    m.output("y", m.register("y_q", m.named("value", value[1 : RESULT_BITS + 1])))
+    value = m.named("value", concat(starts[3].zext(RESULT_BITS), m.constant(1, 1)) + concat(~steps, whole))
+    m.output("y", m.register("y_q", value[1 : RESULT_BITS + 1]))
     return m
 
 

@@ -36,7 +36,10 @@ def normalize(m: Module, value: Signal) -> Normalized:
         empty = m.named(f"first_{step}_groups_empty", ~_any(filled[:step]))
         value = m.named(f"shifted_by_{step}_groups", mux(empty, value << step * group, value))
         after = [*filled[step:], *[m.constant(0, 1)] * step]
-        filled = [mux(empty, later, now) for now, later in zip(filled, after, strict=True)]
+        filled = [
+            m.named(f"group_{n}_after_{step}", mux(empty, later, now))
+            for n, (now, later) in enumerate(zip(filled, after, strict=True))
+        ]
         counts.append(empty)
     coarse = value = m.register("coarsely_normalized", value)
     counts = [m.register("coarse_shift", concat(*counts))]

@@ -43,14 +43,16 @@ def quantization() -> Module:
     candidate = m.register("candidate", high_2 + folded[7:9].zext(9) + whole.zext(9))
     # 4: 256 and more are halved, rounded up. The significand 128 with its r of 2^16 serves C3 too.
     halved = m.named("halved", candidate[8])
-    reached = m.named("row_exponent", stored[3].zext(POWER_BITS) + halved.zext(POWER_BITS))
+    stored_3 = m.named("stored_exponent", stored[3].zext(POWER_BITS))
+    reached = m.named("row_exponent", stored_3 + halved.zext(POWER_BITS))
     least = m.named("least_scale", reached < _LEAST_STORED)
-    significand = mux(halved, (candidate + 1)[1:9], candidate[0:8])
+    half = m.named("candidate_and_one", candidate + 1)
+    significand = mux(halved, half[1:9], candidate[0:8])
     significand_4 = m.named("significand", mux(least | ~rows[3], 128, significand))
     of_row = mux(least, _LEAST_POWER, reached - 141)
     bits_3 = delay_stages(m, "bits_of_token", bits, 3)[-1]
     some = m.named("some", stored[3].any())
-    exponent = m.named("token_exponent", mux(some, stored[3].zext(POWER_BITS) - bits_3.zext(POWER_BITS) - 125, 0))
+    exponent = m.named("token_exponent", mux(some, stored_3 - bits_3.zext(POWER_BITS) - 125, 0))
     power = m.register("power_4", mux(rows[3], of_row, exponent - 7))
     exponent_4, fraction_4 = m.register("exponent_4", exponent), m.register("fraction_4", significand_4[0:7])
     # 5

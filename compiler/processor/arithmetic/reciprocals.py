@@ -30,7 +30,8 @@ def reciprocals() -> Module:
 
     # Of a Y below 2^24, which has its leading 1 at 2^23. E = stored − 127; E div 2 = (stored + 1) div 2 − 64.
     stored = m.named("stored", x[23:31].zext(9))
-    of_root, of_reciprocal = m.constant(190, 9) - ((stored + 1) >> 1), m.constant(253, 9) - stored
+    next_stored = m.named("next_stored", stored + 1)
+    of_root, of_reciprocal = m.constant(190, 9) - (next_stored >> 1), m.constant(253, 9) - stored
     base = delay_stages(m, "base", mux(root, of_root, of_reciprocal), function_table.LATENCY)[-1]
     sign = delay_stages(m, "sign", x[31] & ~root, function_table.LATENCY)[-1]
     zero = delay_stages(m, "zero", stored == 0, function_table.LATENCY)[-1]
