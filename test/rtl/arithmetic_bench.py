@@ -76,3 +76,69 @@ def signed(values: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
 
 def fp32(values: NDArray[np.uint64]) -> NDArray[np.float32]:
     return values.astype(np.uint32).view(np.float32)
+
+
+def words(count: int, seed: int) -> NDArray[np.uint32]:
+    """Finite fp32 patterns, subnormals included: half of them near 1, three in ten with fractions of long runs."""
+    pick = np.random.default_rng(seed)
+    exponent = np.where(pick.random(count) < 0.5, pick.integers(100, 150, count), pick.integers(0, 255, count))
+    fraction, kind = pick.integers(0, 1 << 23, count), pick.random(count)
+    fraction = np.where(kind < 0.1, fraction & -(1 << pick.integers(0, 24, count)), fraction)
+    fraction = np.where((kind >= 0.1) & (kind < 0.2), fraction | (1 << pick.integers(0, 24, count)) - 1, fraction)
+    fraction = np.where(kind > 0.95, 0, fraction) & (1 << 23) - 1
+    return (pick.integers(0, 2, count) << 31 | exponent << 23 | fraction).astype(np.uint32)
+
+
+EDGES = np.array(
+    [
+        sign << 31 | pattern
+        for sign in (0, 1)
+        for pattern in (
+            0x00000000,  # zero
+            0x00000001,  # subnormal, as the next one
+            0x007FFFFF,
+            0x00800000,  # the least normal number and its neighbour
+            0x00800001,
+            0x00FFFFFF,
+            0x01000000,
+            0x0B000000,  # 24 places above the least
+            0x0C7FFFFF,
+            0x33800000,  # 2^-24
+            0x3F000000,
+            0x3F7FFFFF,  # about 1
+            0x3F800000,
+            0x3F800001,
+            0x3FFFFFFF,
+            0x40490FDB,
+            0x4B000000,  # 2^23, 2^24
+            0x4B7FFFFF,
+            0x4B800000,
+            0x4B800001,
+            0x7E7FFFFF,
+            0x7E800000,
+            0x7F000000,  # 2^127
+            0x7F7FFFFF,  # the largest
+        )
+    ],
+    np.uint32,
+)
+
+
+def pairs(values: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Every one with every one."""
+    a, b = np.meshgrid(values, values)
+    return a.ravel(), b.ravel()
+
+
+def beyond(exact: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where C6 applies: what would round to 2^128 or more."""
+    return np.abs(exact) >= 2.0**128 - 2.0**103
+
+
+def same(found: NDArray[np.generic], wanted: NDArray[np.generic], *operands: NDArray[np.generic]) -> None:
+    """All equal; else an error that shows the first difference with its operands."""
+    wrong = np.nonzero(found.astype(np.int64) != wanted.astype(np.int64))[0]
+    if len(wrong):
+        k = wrong[0]
+        shown = ", ".join(f"{int(operand[k]):#x}" for operand in operands)
+        raise AssertionError(f"{len(wrong)} of {len(found)}, first: {shown} gave {found[k]:#x}, wanted {wanted[k]:#x}")
