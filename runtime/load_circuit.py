@@ -18,7 +18,8 @@ class LoadedCircuit:
     """A circuit in memory: evaluate(state), ports by name → (address, bits, is an output).
 
     seen_clock: address of the byte that holds the clock last seen, 0 if unknown; owner: whatever keeps the addresses
-    valid; close: frees it. registers, of the JIT alone: by path → (address, bits).
+    valid; close: frees it. Of the JIT alone, registers: by path → (address, bits), and memories: by the path of the
+    instance → (address, bytes from word to word, words).
     """
 
     evaluate: int
@@ -28,6 +29,7 @@ class LoadedCircuit:
     owner: object
     close: Callable[[], None]
     registers: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    memories: dict[str, tuple[int, int, int]] = field(default_factory=dict[str, tuple[int, int, int]])
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def load_arc(module: Module) -> LoadedCircuit:
         owner=(compiled, buffer, argument, arguments),
         close=lambda: None,
         registers={name: (base + offset, bits) for name, (offset, bits) in model.registers.items()},
+        memories={name: (base + offset, *shape) for name, (offset, *shape) in model.memories.items()},
     )
 
 

@@ -2,8 +2,9 @@
 
 import importlib
 import io
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from elastix.compiler.circuit.module import Module, Target
@@ -24,7 +25,7 @@ VERILOG_STYLE = (
 MODEL_PASSES = (
     "hw.module(lower-seq-compreg-ce)",
     "lower-seq-firmem",
-    "arc-infer-memories{tap-memories=0 tap-ports=0}",
+    "arc-infer-memories{tap-memories=1 tap-ports=0}",
     "hw-flatten-modules",
     "convert-to-arcs",
     "arc-dedup",
@@ -38,6 +39,7 @@ MODEL_PASSES = (
     "arc-lower-arcs-to-funcs",
     "arc.model(arc-allocate-state)",
 )
+_MEMORY_TYPE = re.compile(r"!arc.memory<(\d+) x ")
 CODE_PASSES = ("arc-lower-clocks-to-funcs", "canonicalize", "cse", "lower-arc-to-llvm")
 
 
@@ -50,6 +52,7 @@ class CompiledModel:
     size: bytes of the state, zero at power-on, 16-byte aligned or better.
     previous_clock: offset of the byte that remembers the clock; with `clk` at 1, writing 0 there makes a call a cycle.
     contents: (byte offset, bytes) to be written into the state before its first use, for memories with contents.
+    memories: name of the instance -> (byte offset, bytes from word to word, words) of memories that are written.
     """
 
     text: str
@@ -59,6 +62,7 @@ class CompiledModel:
     size: int
     previous_clock: int
     contents: tuple[tuple[int, bytes], ...] = ()
+    memories: dict[str, tuple[int, int, int]] = field(default_factory=dict[str, tuple[int, int, int]])
 
 
 def to_systemverilog(module: Module) -> dict[str, str]:
@@ -93,6 +97,7 @@ def to_llvm(module: Module, top: str | None = None) -> CompiledModel:
             model.size,
             model.previous_clock,
             tuple(model.contents),
+            model.memories,
         )
 
 
@@ -144,6 +149,7 @@ class _Model:
         self.size = _round_up(_integer(model.attributes["storageBytes"]), 16)
         self.previous_clock = -1
         self.contents: list[tuple[int, bytes]] = []
+        self.memories: dict[str, tuple[int, int, int]] = {}
         self._words = words
         for operation in model.regions[0].blocks[0].operations:
             self._read(operation.operation)
@@ -157,10 +163,15 @@ class _Model:
             table = self.registers if operation.name == "arc.alloc_state" else self.ports
             table[str(operation.attributes["name"].value)] = place
         elif operation.name == "arc.alloc_memory" and "name" in operation.attributes:
-            stride = _integer(operation.attributes["stride"])
-            words = self._words[str(operation.attributes["name"].value).rpartition("/")[2]]
+            stride, offset = _integer(operation.attributes["stride"]), _integer(operation.attributes["offset"])
+            path, _, key = str(operation.attributes["name"].value).rpartition("/")
+            words = self._words.get(key)
+            if words is None:
+                found = _MEMORY_TYPE.match(str(operation.results[0].type))
+                self.memories[path] = offset, stride, int(found[1]) if found else 0
+                return
             data = b"".join(word.to_bytes(stride, "little") for word in words)
-            self.contents.append((_integer(operation.attributes["offset"]), data))
+            self.contents.append((offset, data))
         elif operation.name == "arc.state_write":
             state, value = operation.operands[0].owner, operation.operands[1].owner
             if value.name == "seq.from_clock":

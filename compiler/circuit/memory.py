@@ -62,7 +62,7 @@ def _simulation_body(depth: int, width: int, latency: int) -> str:
     memory = f"<{depth} x {width}>"
     register = f'\n  %result = seq.compreg name "read_data_q" %word, %clk : i{width}'
     return f"""
-  %storage = seq.firmem 0, 1, undefined, port_order : {memory}
+  %storage = seq.firmem name "storage" 0, 1, undefined, port_order : {memory}
   seq.firmem.write_port %storage[%write_address] = %write_data, clock %clk enable %write_enable : {memory}
   %{"word" if latency else "result"} = seq.firmem.read_port %storage[%read_address], clock %clk : {memory}{
         register if latency else ""
