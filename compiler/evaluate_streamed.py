@@ -6,14 +6,13 @@ bit: a sum that is off by an ulp can round an activation to the other neighbour,
 figures agree with the compiled step on the emulator to a few percent (compiler/numbers/README.md).
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import source_of
@@ -22,14 +21,9 @@ from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.plan import Plan
 from elastix.compiler.numbers.quantize import chunk_rows, dequantize, map_in_order
 from elastix.compiler.precision.plan_weights import PlanWeights
-from elastix.compiler.precision.streamed_model import Part, StreamedModel
-from elastix.compiler.rounded_activations import round_activations
+from elastix.compiler.precision.streamed_logits import Advance, StreamedLogits, Within, block_by_block, rounded_inputs
+from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.rounded_caches import FLOAT_BITS, rounded_caches
-
-WINDOWS_AT_ONCE: Final = 16
-"""Windows that one reading of the embedding table serves."""
-Advance = Callable[[float], None]
-"""Called with tokens times blocks done since the last call."""
 
 
 @dataclass(frozen=True)
@@ -102,29 +96,18 @@ def formats_of(model: StreamedModel, plan: Plan) -> dict[str, Format]:
     return {name: plan.format_of(name) for name in names}
 
 
-@dataclass(frozen=True)
-class StreamedLogits:
-    """The answers of a model whose blocks have run: the hidden states before its head, [T, D] of each window."""
-
-    hidden: Sequence[Tensor]
-    head: Part
-
-    @torch.no_grad()
-    def rows(self, window: int, begin: int, end: int) -> Tensor:
-        """As `evaluate_score.Logits` says."""
-        return self.head(self.hidden[window][None, begin:end])[0].float()
-
-
 @contextmanager
 def streamed_logits(
     model: StreamedModel,
     pieces: Sequence[Sequence[int]],
     rounding: Rounding | None = None,
     advance: Advance = lambda _: None,
+    within: Within | None = None,
 ) -> Generator[StreamedLogits]:
     """Run all blocks over the windows; within the context logits can be asked for.
 
-    rounding: what is rounded; `model` is left rounded. Raises ElastixError as StreamedModel does.
+    rounding: what is rounded; `model` is left rounded; within: what parts run within instead of rounding what their
+    layers read. Raises ElastixError as StreamedModel does.
     """
     rounding = rounding or Rounding()
     with ExitStack() as stack:
@@ -134,38 +117,5 @@ def streamed_logits(
         stack.enter_context(caches)
         if rounding.plan is not None:
             model.store = RoundedStore(model.store, formats_of(model, rounding.plan), rounding)
-        hidden = _embedded(model, pieces)
-        for index in range(model.blocks):
-            with model.block(index) as block, _rounded_inputs(block, rounding), torch.no_grad():
-                for window, state in enumerate(hidden):
-                    hidden[window] = block(state[None])[0]
-                    advance(len(state))
-        head = stack.enter_context(model.head())
-        stack.enter_context(_rounded_inputs(head, rounding))
-        yield StreamedLogits(hidden, head)
-
-
-def _embedded(model: StreamedModel, pieces: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Hidden states before the first block; windows of one length are embedded together."""
-    found: list[Tensor] = []
-    while len(found) < len(pieces):
-        first = len(found)
-        last = min(first + WINDOWS_AT_ONCE, len(pieces))
-        length = len(pieces[first])
-        together = next((i for i in range(first, last) if len(pieces[i]) != length), last)
-        found += [each.clone() for each in model.embed(torch.tensor(pieces[first:together]))]
-    return found
-
-
-@contextmanager
-def _rounded_inputs(part: Part, rounding: Rounding) -> Generator[None]:
-    """Within the block the part's linear layers round what they read by C3."""
-    with ExitStack() as stack:
-        for name, layer in part.linears.items():
-            if bits := rounding.activation_bits_of(name):
-                stack.callback(layer.register_forward_pre_hook(_rounding_to(bits)).remove)
-        yield
-
-
-def _rounding_to(bits: int) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    return lambda _module, inputs: (round_activations(inputs[0], bits), *inputs[1:])
+        within = within or rounded_inputs(rounding.activation_bits_of)
+        yield stack.enter_context(block_by_block(model, pieces, within, advance))

@@ -27,6 +27,8 @@ FIELDS: Final = {
     "reference_nll": "the reference's nll; measured",
     "kl": "mean over all positions of KL(reference || model) in nats: how far the predictions are from the "
     "reference's; measured, but 0 by definition for a model that is its own reference",
+    "kl_expected": "the KL that the plan of --precision expects on this text, from its layers' errors on what the fp32 "
+    "model reads; expected, null without a folder of `elastix quantize`, for a rotated one and with --reference",
     "top1": "share of the positions at which model and reference find the same token likeliest; as kl",
     "tokens": "tokens of the text that went through the model",
     "scored": "tokens that it predicted: all but the first of each window, or all with --bos",
@@ -39,7 +41,7 @@ FIELDS: Final = {
     "context, windows": "T, and how many windows there were",
     "reference": "the model compared with, or null",
     "engine": "what computed the linear layers: an engine of `elastix run`, or torch",
-    "kinds": "of each figure: measured, counted, by definition, or none where it is null",
+    "kinds": "of each figure: measured, counted, expected, by definition, or none where it is null",
     "seconds": "of each stage",
     "peak_memory_bytes": "the most memory that this process held",
 }
@@ -130,6 +132,7 @@ def _figures(found: "Evaluation") -> dict[str, Any]:
         "reference_ppl": perplexity(quality.reference_nll) if compared else None,
         "reference_nll": quality.reference_nll if compared else None,
         "kl": quality.kl if compared else None,
+        "kl_expected": found.kl_expected,
         "top1": quality.top1 if compared else None,
         "tokens": found.tokens,
         "scored": quality.tokens,
@@ -146,6 +149,7 @@ def _figures(found: "Evaluation") -> dict[str, Any]:
     kinds = {
         **dict.fromkeys(("ppl", "nll"), "measured"),
         **dict.fromkeys(("reference_ppl", "reference_nll", "kl", "top1"), measured),
+        "kl_expected": "expected",
         **dict.fromkeys(("tokens", "scored"), "counted"),
         **dict.fromkeys(("bits_per_weight", "bytes_per_token", "embedding_bytes_per_token", "weights"), "counted"),
     }
@@ -156,8 +160,10 @@ def _summary(figures: dict[str, Any]) -> str:
     lines = [f"perplexity {figures['ppl']:.4f} (nll {figures['nll']:.5f}) on {figures['tokens']:,} tokens"]
     lines[0] += f" in {figures['windows']} windows of {figures['context']}, by {figures['engine']}"
     if figures["kl"] is not None:
+        expected = "" if figures["kl_expected"] is None else f" ({figures['kl_expected']:.5f} expected by the plan)"
         lines.append(
-            f"KL {figures['kl']:.5f} nats, same likeliest token at {100 * figures['top1']:.2f} % of the positions, "
+            f"KL {figures['kl']:.5f} nats{expected}, "
+            f"same likeliest token at {100 * figures['top1']:.2f} % of the positions, "
             f"reference perplexity {figures['reference_ppl']:.4f} ({figures['reference']})"
         )
     if figures["bytes_per_token"] is not None:

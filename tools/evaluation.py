@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import torch
+
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.evaluate_bytes import TokenStream, stream_of_manifest, stream_of_sites
 from elastix.compiler.evaluate_compiled import CompiledLogits
 from elastix.compiler.evaluate_score import Logits, Quality, score
-from elastix.compiler.evaluate_streamed import Rounding, formats_of, streamed_logits
+from elastix.compiler.evaluate_streamed import RoundedStore, Rounding, formats_of, streamed_logits
 from elastix.compiler.evaluate_text import TextOptions, codec_of, windows_of
 from elastix.compiler.importer.hugging_face import DEFAULT_CONTEXT
 from elastix.compiler.manifest import FILE_NAME
 from elastix.compiler.numbers.plan import load_plan, uniform
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.pipeline import TOKENIZER_FOLDER, with_plan
+from elastix.compiler.precision.expected import Expectation, LayerErrors
+from elastix.compiler.precision.plan_folder import REPORT_FILE
+from elastix.compiler.precision.streamed_logits import Within
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.stages import Stages
 from elastix.compiler.tokenizer import TextCodec
@@ -32,7 +37,8 @@ class Evaluation:
     """A model on a text. Without a reference kl and top1 of `quality` say nothing.
 
     reference: the model that it was compared with, or None; itself: that is the same, and was not run twice; stream:
-    None for a model in fp32; engine: what computed the linear layers; tokens: of the text.
+    None for a model in fp32; engine: what computed the linear layers; tokens: of the text; kl_expected: on this text,
+    by the plan, or None where it cannot say.
     """
 
     quality: Quality
@@ -43,6 +49,7 @@ class Evaluation:
     tokens: int
     context: int
     pieces: Pieces
+    kl_expected: float | None = None
 
 
 def evaluate(arguments: argparse.Namespace, stages: Stages) -> Evaluation:
@@ -96,9 +103,29 @@ def _files(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -> E
         reference = None if arguments.no_reference else arguments.reference or path
         itself = reference is not None and arguments.reference is None and rounding is None
         other = None if reference is None or itself else _opened(reference, model.vocabulary)
-    beside = None if other is None else _streamed(other, pieces, None, stages, stack)
+    expectation = None if other is None or rounding is None else _expectation(arguments, rounding, options, other)
+    watching = None if expectation is None else expectation[1].within
+    beside = None if other is None else _streamed(other, pieces, None, stages, stack, watching)
     quality = _score(pieces, _streamed(model, pieces, rounding, stages, stack), beside, stages)
-    return Evaluation(quality, reference, itself, stream, "torch", arguments.tokens, context, pieces)
+    expected = None if expectation is None else expectation[0].kl(expectation[1])
+    return Evaluation(quality, reference, itself, stream, "torch", arguments.tokens, context, pieces, expected)
+
+
+def _expectation(
+    arguments: argparse.Namespace, rounding: Rounding, options: CompileOptions, reference: StreamedModel
+) -> tuple[Expectation, LayerErrors] | None:
+    """What the plan knows of its KL, and the errors of its layers, which the reference will find as it runs.
+
+    None for a plan without such knowledge, and where the reference is another model or its layers read other inputs
+    than those of the plan: rotated ones.
+    """
+    if rounding.plan is None or rounding.plan.folder is None or arguments.reference or options.rotate != "none":
+        return None
+    known = Expectation.of_report(rounding.plan.folder / REPORT_FILE)
+    if known is None:
+        return None
+    store = RoundedStore(reference.store, formats_of(reference, rounding.plan), rounding)
+    return known, LayerErrors(lambda name: torch.tensor(store.read(name)))
 
 
 def _rounding(arguments: argparse.Namespace) -> tuple[Rounding | None, CompileOptions]:
@@ -169,11 +196,16 @@ def _opened(reference: Path, vocabulary: int) -> StreamedModel:
 
 
 def _streamed(
-    model: StreamedModel, pieces: Pieces, rounding: Rounding | None, stages: Stages, stack: ExitStack
+    model: StreamedModel,
+    pieces: Pieces,
+    rounding: Rounding | None,
+    stages: Stages,
+    stack: ExitStack,
+    within: Within | None = None,
 ) -> Logits:
     name = "blocks in fp32" if rounding is None else "blocks, rounded"
     with stages.stage(name, total=model.blocks * sum(map(len, pieces))) as advance:
-        return stack.enter_context(streamed_logits(model, pieces, rounding, advance))
+        return stack.enter_context(streamed_logits(model, pieces, rounding, advance, within))
 
 
 def _score(pieces: Pieces, found: Logits, beside: Logits | None, stages: Stages) -> Quality:

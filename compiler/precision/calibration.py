@@ -1,12 +1,12 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""What calibrating a model left in a folder: hidden states, moments of every layer's input, gradients' squares.
+"""What calibrating a model left in a folder: hidden states, moments of every layer's input.
 
 Each file is written whole and then given its name, so what has its name is finished.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.precision.streamed_model import StreamedModel
 
 Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 _KEY: Final = "calibration.json"
-_PATTERNS: Final = (_KEY, "hidden-*.npy", "gradient-*.npy", "moments-*.safetensors", "fisher-*.safetensors", "*.part")
+_PATTERNS: Final = (_KEY, "hidden-*.npy", "moments-*.safetensors", "*.part")
 
 
 @dataclass(frozen=True)
@@ -46,29 +45,13 @@ class Calibration:
 
     def moments(self, source: str) -> Float32:
         """Σ x xᵀ over all tokens, [K, K], of what the sites of a source read; symmetric in every bit."""
-        return self._read(moments_file, source, source)
-
-    def weighted(self, source: str) -> Float32:
-        """Σ ω x xᵀ, [K, K]: ω of a token is the mean over the source's sites of Σₙ g², scaled to a mean of 1.
-
-        g are the gradients of −log p(label) at the sites' outputs, the labels drawn from the model's own predictions.
-        """
-        return self._read(fisher_file, source, f"weighted {source}")
-
-    def rows(self, name: str) -> Float64:
-        """Σ g² over all tokens of each row of a site, [N]: what a squared error of that row's output costs, twice."""
-        return self._read(fisher_file, name, f"rows {name}")
-
-    def _read(self, file_of: Callable[[Path, int], Path], name: str, key: str) -> Any:
-        if name not in self.block_of:
-            raise ElastixError(f"no layer {name} in the calibration in {self.folder}", wanted="a layer of its model")
-        path = file_of(self.folder, self.block_of[name])
-        if not path.exists():
-            raise ElastixError(f"no {path.name} in {self.folder}: calibrated without gradients", wanted="gradients too")
+        if source not in self.block_of:
+            raise ElastixError(f"no layer {source} in the calibration in {self.folder}", wanted="a layer of its model")
+        path = moments_file(self.folder, self.block_of[source])
         with safe_open(path, framework="numpy") as file:
-            if key not in set(file.keys()):
-                raise ElastixError(f"no {key} in {path}", wanted="the source of a site")
-            return file.get_tensor(key)
+            if source not in set(file.keys()):
+                raise ElastixError(f"no {source} in {path}", wanted="the source of a site")
+            return file.get_tensor(source)
 
 
 def hidden_file(folder: Path, block: int) -> Path:
@@ -76,19 +59,9 @@ def hidden_file(folder: Path, block: int) -> Path:
     return folder / f"hidden-{block:03}.npy"
 
 
-def gradient_file(folder: Path, block: int) -> Path:
-    """The loss's gradient by the hidden state before a block."""
-    return folder / f"gradient-{block:03}.npy"
-
-
 def moments_file(folder: Path, block: int) -> Path:
     """Second moments of a block's inputs; that of the number of blocks is the head's."""
     return folder / f"moments-{block:03}.safetensors"
-
-
-def fisher_file(folder: Path, block: int) -> Path:
-    """Weighted moments and squared gradients of a block."""
-    return folder / f"fisher-{block:03}.safetensors"
 
 
 def mapped(path: Path) -> Tensor:
@@ -114,10 +87,10 @@ def save(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     part.replace(path)
 
 
-def prepare(folder: Path, model: StreamedModel, windows: Tensor, seed: int) -> None:
-    """Make the folder ready to go on with, if it holds results for the same model, text and seed, or to begin anew."""
+def prepare(folder: Path, model: StreamedModel, windows: Tensor) -> None:
+    """Make the folder ready to go on with, if it holds results for the same model and text, or to begin anew."""
     folder.mkdir(parents=True, exist_ok=True)
-    key = json.dumps(_key(model, windows, seed), indent=1)
+    key = json.dumps(_key(model, windows), indent=1)
     file = folder / _KEY
     if file.is_file() and file.read_text(encoding="utf-8") == key:
         return
@@ -127,7 +100,7 @@ def prepare(folder: Path, model: StreamedModel, windows: Tensor, seed: int) -> N
     file.write_text(key, encoding="utf-8")
 
 
-def _key(model: StreamedModel, windows: Tensor, seed: int) -> dict[str, Any]:
+def _key(model: StreamedModel, windows: Tensor) -> dict[str, Any]:
     """What results depend on; a file of weights stands for its values by its size and time."""
     files = [model.path] if model.path.is_file() else sorted(model.path.glob("*.safetensors"))
     files = files if model.path.is_file() else [*files, model.path / "config.json"]
@@ -138,5 +111,4 @@ def _key(model: StreamedModel, windows: Tensor, seed: int) -> dict[str, Any]:
         "rotate": model.rotate,
         "windows": list(windows.shape),
         "text": hashlib.sha256(windows.numpy().tobytes()).hexdigest(),
-        "seed": seed,
     }

@@ -1,63 +1,73 @@
 """What a whole plan costs: KL to fp32 of the model with all its layers rounded, part by part in bounded memory."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from elastix.compiler.precision.sensitivity import divergence
+from elastix.compiler.evaluate_score import score
+from elastix.compiler.importer.store import Array, WeightStore
+from elastix.compiler.precision.expected import LayerErrors
 from elastix.compiler.precision.sites import Site
-from elastix.compiler.precision.streamed_model import Part, StreamedModel
-from elastix.compiler.rounded_activations import round_activations
+from elastix.compiler.precision.streamed_logits import block_by_block, rounded_inputs
+from elastix.compiler.precision.streamed_model import StreamedModel
 
 
-@torch.no_grad()
-def measured_kl(
+@dataclass(frozen=True)
+class Measured:
+    """kl: KL(fp32 ‖ rounded) in nats a token; errors: of each layer by itself, on the same text."""
+
+    kl: float
+    errors: LayerErrors
+
+
+@dataclass(frozen=True)
+class _Rounded:
+    """A store with the sites' values rounded, read when asked for."""
+
+    store: WeightStore
+    sites: Mapping[str, Site]
+    rounded: Callable[[Site], Tensor]
+
+    def names(self) -> list[str]:
+        return self.store.names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.store.shape(name)
+
+    def dtype(self, name: str) -> str:
+        return self.store.dtype(name)
+
+    def read(self, name: str) -> Array:
+        return self.rounded(self.sites[name]).numpy() if name in self.sites else self.store.read(name)
+
+
+def work(model: StreamedModel, ids: Tensor) -> int:
+    """All that `measured` does, in tokens through a part of the model."""
+    return (2 * model.blocks + 1) * ids.numel()
+
+
+def measured(
     model: StreamedModel,
     ids: Tensor,
     rounded: Callable[[Site], Tensor],
     *,
     activation_bits: int,
     progress: Callable[[float], None],
-) -> float:
-    """KL(fp32 ‖ rounded) in nats a token over texts [W, T]; activations are rounded too (C3), caches are not.
+) -> Measured:
+    """Of the model with every site as `rounded` gives it, over texts [W, T].
 
-    progress is told of parts: the blocks and the head.
+    Activations are rounded too (C3), caches are not. progress is told of `work`.
     """
-    sites = {index: [site for site in model.sites if site.block == index] for index in range(-1, model.blocks + 1)}
-    embedding = sites[model.blocks] if model.tied else sites[-1]
-    plain = model.embed(ids)
-    with model.replaced({site.name: rounded(site) for site in embedding}):
-        hidden = model.embed(ids)
-    for index in range(model.blocks):
-        with model.block(index) as block:
-            plain, hidden = block(plain), _rounded(block, sites[index], hidden, rounded, activation_bits)
-        progress(1)
-    total = 0.0
-    with model.head() as head:
-        # Text by text: logits are the largest tensors there are.
-        for index in range(len(plain)):
-            here = slice(index, index + 1)
-            reference = torch.log_softmax(head(plain[here]).float(), -1)
-            logits = _rounded(head, sites[model.blocks], hidden[here], rounded, activation_bits)
-            total += divergence(reference, logits)
-    progress(1)
-    return total / len(plain)
-
-
-def _rounded(
-    part: Part, sites: list[Site], hidden: Tensor, rounded: Callable[[Site], Tensor], activation_bits: int
-) -> Tensor:
-    """A part's result with its layers rounded for as long."""
-
-    def round_input(_module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (round_activations(given[0], activation_bits), *given[1:])
-
-    with ExitStack() as stack:
-        for site in sites:
-            linear = part.linear(site.name)
-            stack.callback(setattr, linear.weight, "data", linear.weight.data)
-            linear.weight.data = rounded(site)
-            stack.callback(linear.register_forward_pre_hook(round_input).remove)
-        return part(hidden)
+    pieces = cast(list[list[int]], ids.tolist())  # pyright: ignore[reportUnknownMemberType]
+    sites = {site.name: site for site in model.sites}
+    errors = LayerErrors(lambda name: rounded(sites[name]))
+    # Another one, since both have a head in memory when they are compared.
+    other = StreamedModel(model.path, rotate=model.rotate)
+    other.store = _Rounded(other.store, sites, rounded)
+    with (
+        block_by_block(model, pieces, errors.within, progress) as reference,
+        block_by_block(other, pieces, rounded_inputs(lambda _name: activation_bits), progress) as found,
+    ):
+        return Measured(score(pieces, found, reference, progress).kl, errors)

@@ -11,7 +11,8 @@ class PlannedLayer:
 
     name: of the weight, as compiling names it; rows, columns: N and K; bytes: read for one token, 0 for a table of
     which one row is looked up; error: share of its output's energy that is lost; kl: what that is expected to cost, in
-    nats; why: for people; activation_bits: None as the processor has.
+    nats; why: for people; activation_bits: None as the processor has; cost: nats for a squared error of 1 of its
+    output, on which the KL expected on other texts rests.
     """
 
     name: str
@@ -23,3 +24,4 @@ class PlannedLayer:
     kl: float
     why: str = ""
     activation_bits: int | None = None
+    cost: float = 0.0

@@ -24,6 +24,7 @@ def planned(found: Quantized) -> tuple[PlannedLayer, ...]:
             each.error,
             each.kl,
             why=_why(each),
+            cost=each.cost,
         )
         for each in found.layers
     )
@@ -53,6 +54,7 @@ def figures(found: Quantized) -> Mapping[str, Any]:
         "bytes_per_token": found.bytes,
         "weights_per_token": found.weights,
         "kl_expected": found.expected,
+        "kl_of_layers_held_out": found.held_out,
         "kl_of_layers_alone": found.summed,
         "codes_kept": sum(each.kept for each in found.layers),
     }

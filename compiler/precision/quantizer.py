@@ -34,7 +34,8 @@ from elastix.compiler.precision.candidates import (
     round_layer,
 )
 from elastix.compiler.precision.feedback import has_enough, round_in_order
-from elastix.compiler.precision.measure import measured_kl
+from elastix.compiler.precision.measure import Measured, measured
+from elastix.compiler.precision.measure import work as work_of_measuring
 from elastix.compiler.precision.rounded_rows import RoundedRows
 from elastix.compiler.precision.rounding import InputMoments
 from elastix.compiler.precision.sensitivity import sensitivities
@@ -66,7 +67,8 @@ class Layer:
     """What became of one layer.
 
     kept: whether the codes are the file's; bytes: read for a token; error: share of its output's energy that is lost;
-    kl: its share of the KL expected; sensitivity: KL measured with it alone at the reference format.
+    kl: its share of the KL expected; sensitivity: KL measured with it alone at the reference format; cost: nats for a
+    squared error of 1 of its output, 0 for a table that is looked up in.
     """
 
     site: Site
@@ -76,6 +78,7 @@ class Layer:
     error: float
     kl: float
     sensitivity: float
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Quantized:
     """A whole plan.
 
     layers: in the order of the model; weights, bytes: of the streams that a token reads; summed: what the layers cost
-    alone, added up; expected: KL measured with all of them rounded, on held-out text; choices: what there was to choose
-    from, its KL as if layers added up.
+    alone, added up; expected: KL measured with all of them rounded, on held-out text; held_out: what the errors of
+    layers cost there, added up; choices: what there was to choose from, its KL as if layers added up.
     """
 
     layers: tuple[Layer, ...]
@@ -92,6 +95,7 @@ class Quantized:
     bytes: int
     summed: float
     expected: float
+    held_out: float
     choices: Mapping[str, list[Choice]]
 
     @property
@@ -128,10 +132,8 @@ class Quantizer:
 
     def prepare(self) -> None:
         """Stages 1 to 3."""
-        with self.stages.stage("calibrate", total=work(self.model, self.windows, gradients=False)) as advance:
-            self.calibration: Calibration = calibrate(
-                self.model, self.windows, folder=self.folder, gradients=False, progress=advance
-            )
+        with self.stages.stage("calibrate", total=work(self.model, self.windows)) as advance:
+            self.calibration: Calibration = calibrate(self.model, self.windows, folder=self.folder, progress=advance)
         self.rows = RoundedRows(self.folder)
         self.errors = self._errors()
         self.sensitivity = self._sensitivities()
@@ -151,9 +153,13 @@ class Quantizer:
         found: dict[str, list[Choice]] = {}
         for site in self.streamed:
             errors = self.errors[site.name]
-            unit = self.sensitivity[site.name] / max(errors[str(REFERENCE)], 1e-12)
+            unit = self._unit(site)
             found[site.name] = [self._choice(site, form, unit * errors[str(form)]) for form in self.formats]
         return found
+
+    def _unit(self, site: Site) -> float:
+        """KL of losing all of a streamed layer's output, if it went on as it begins."""
+        return self.sensitivity[site.name] / max(self.errors[site.name][str(REFERENCE)], 1e-12)
 
     def quantize(self, target: Target) -> Quantized:
         """Stage 4, until the target is met. Raises ElastixError, naming the nearest, where none can."""
@@ -200,7 +206,9 @@ class Quantizer:
         }
         with self.stages.stage("round", total=sum(site.rows * site.columns for site in self.model.sites)) as advance:
             done = self._round_all(chosen, advance)
-        expected = self.measure(self.held_out)
+        found = self._measured(self.held_out)
+        expected, errors = found.kl, found.errors
+        costs = {site.name: self._unit(site) / max(errors.energy(site.name), 1e-30) for site in self.streamed}
         summed = sum(choice.kl for choice in allocation.values())
         share = expected / max(summed, 1e-12)
         layers = tuple(
@@ -212,18 +220,20 @@ class Quantizer:
                 done[site.name].error,
                 chosen[site.name].kl * share,
                 self.sensitivity[site.name],
+                costs.get(site.name, 0.0),
             )
             for site in self.model.sites
         )
         total = sum(choice.bytes for choice in allocation.values())
-        return Quantized(layers, self.weights, total, summed, expected, choices)
+        return Quantized(layers, self.weights, total, summed, expected, errors.summed(costs), choices)
 
     def measure(self, ids: Tensor) -> float:
         """KL of the plan that was rounded last, in nats a token, over texts [W, T]."""
-        with self.stages.stage("measure", total=self.model.blocks + 1) as advance:
-            return measured_kl(
-                self.model, ids, self.rows.values, activation_bits=self.activation_bits, progress=advance
-            )
+        return self._measured(ids).kl
+
+    def _measured(self, ids: Tensor) -> Measured:
+        with self.stages.stage("measure", total=work_of_measuring(self.model, ids)) as advance:
+            return measured(self.model, ids, self.rows.values, activation_bits=self.activation_bits, progress=advance)
 
     def _round_all(self, chosen: Mapping[str, Choice], advance: Callable[[float], None]) -> dict[str, RoundedLayer]:
         """Round every site for good, with feedback where there is text enough for it."""

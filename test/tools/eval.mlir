@@ -12,10 +12,11 @@
 // HELP: figures, as --json names them:
 // HELP: ppl {{ *}}perplexity
 // HELP: kl {{ *}}mean over all positions of KL(reference || model)
+// HELP: kl_expected {{ *}}the KL that the plan
 // HELP: top1
 // HELP: bits_per_weight {{ *}}8 * bytes_per_token / weights
 // HELP: bytes_per_token {{ *}}what the processor reads
-// HELP: kinds {{ *}}of each figure: measured, counted
+// HELP: kinds {{ *}}of each figure: measured, counted, expected
 
 // MISSING: error: no text at {{.*}}eval.mlir.tmp.missing; wanted: a UTF-8 text file; check the path
 // UTF-8: error: {{.*}}eval.mlir.tmp is not UTF-8: invalid start byte at byte 17; wanted: a UTF-8 text file

@@ -1,4 +1,4 @@
-"""Streaming a model block by block: transformers' own logits, autograd's own gradients, whatever was interrupted."""
+"""Streaming a model block by block: transformers' own logits, the whole model's moments, whatever was interrupted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from elastix.compiler.importer.hugging_face import import_language_model
 from elastix.compiler.options import ROTATIONS
 from elastix.compiler.precision import calibrate as passes
 from elastix.compiler.precision.calibrate import SecondMoments, calibrate, work
-from elastix.compiler.precision.calibration import fisher_file, gradient_file, hidden_file, moments_file
+from elastix.compiler.precision.calibration import hidden_file, moments_file
 from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.precision.text import read_text, token_windows
 
@@ -131,68 +131,37 @@ def test_a_block_is_freed_behind_and_its_weights_may_be_replaced(tmp_path: Path)
         assert torch.equal(block(hidden), before)
 
 
-def inputs_and_slopes(
-    model: nn.Module, layers: list[str], ids: Tensor, labels: Tensor
-) -> dict[str, tuple[Tensor, ...]]:
-    """By autograd through the whole model: what each linear layer reads, and the loss's gradient at its output."""
-    found: dict[str, list[Tensor]] = {}
+def inputs(model: nn.Module, layers: list[str], ids: Tensor) -> dict[str, Tensor]:
+    """What each linear layer of the whole model reads, [tokens, K]."""
+    found: dict[str, Tensor] = {}
 
     def hook(name: str) -> Callable[..., None]:
-        def note(_module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-            output.retain_grad()
-            found[name] = [given[0].detach(), output]
+        return lambda _module, given: found.update({name: given[0].reshape(-1, given[0].shape[-1]).double()})
 
-        return note
-
-    hooks = [model.get_submodule(name).register_forward_hook(hook(name)) for name in layers]
-    answer: Any = model(input_ids=ids, use_cache=False)
-    answer.logits.log_softmax(-1).gather(-1, labels).neg().sum().backward()
+    hooks = [model.get_submodule(name).register_forward_pre_hook(hook(name)) for name in layers]
+    with torch.no_grad():
+        model(input_ids=ids, use_cache=False)
     for each in hooks:
         each.remove()
-    return {
-        name: (x.reshape(-1, x.shape[-1]).double(), y.grad.reshape(-1, y.shape[-1]).double())  # type: ignore[union-attr]
-        for name, (x, y) in found.items()
-    }
+    return found
 
 
 @pytest.mark.parametrize("kind", ["llama", "llama tied", "gemma2"])
 def test_moments_are_those_of_the_whole_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     model, ids = saved(tmp_path / "model", kind), text()
-    labels: list[Tensor] = []
-    drawn = passes._drawn
-    monkeypatch.setattr(passes, "_drawn", lambda *given: labels.append(drawn(*given)) or labels[-1])
     monkeypatch.setattr(passes, "TOKENS_AT_ONCE", 24)  # batches of two windows, and one of one
     streamed = StreamedModel(tmp_path / "model")
     done: list[float] = []
-    found = calibrate(streamed, ids, folder=tmp_path / "work", seed=3, progress=done.append)
+    found = calibrate(streamed, ids, folder=tmp_path / "work", progress=done.append)
     assert sum(done) == work(streamed, ids)
     assert found.tokens == ids.numel()
-    layers = [site.name.removesuffix(".weight") for site in streamed.sites if site.source]
-    layers = ["lm_head" if layer == "model.embed_tokens" else layer for layer in layers]
-    wanted = inputs_and_slopes(model, layers, ids, torch.cat(labels))
-    sites = [site for site in streamed.sites if site.source]
-    for source in {site.source for site in sites}:
-        same = [layer for layer, site in zip(layers, sites, strict=True) if site.source == source]
-        x = wanted[same[0]][0]
-        close(found.moments(source), x.T @ x)
-        squares = [slopes_squared(model, layer, *wanted[layer]) for layer in same]
-        weights = torch.stack([each.sum(-1) for each in squares]).mean(0)
-        close(found.weighted(source), (x * (weights / weights.mean())[:, None]).T @ x)
-        for layer, square in zip(same, squares, strict=True):
-            name = sites[layers.index(layer)].name
-            assert found.rows(name).dtype == np.float64
-            close(found.rows(name), square.sum(0))
+    sources = {site.source for site in streamed.sites if site.source}
+    layers = {source: source.removesuffix(".weight").replace("model.embed_tokens", "lm_head") for source in sources}
+    wanted = inputs(model, list(layers.values()), ids)
+    for source, layer in layers.items():
+        close(found.moments(source), wanted[layer].T @ wanted[layer])
     for block in range(streamed.blocks + 1):
         assert found.hidden(block).shape == (5, 11, 64)
-
-
-def slopes_squared(model: nn.Module, layer: str, x: Tensor, slopes: Tensor) -> Tensor:
-    """Of the head, if nothing follows it, the expectation over labels."""
-    head: Any = model.get_submodule(layer)
-    if layer != "lm_head" or "Gemma" in type(model).__name__:
-        return slopes.square()
-    p = (x.float() @ head.weight.detach().T).softmax(-1).double()
-    return p * (1 - p)
 
 
 def close(found: Any, wanted: Tensor) -> None:
@@ -206,7 +175,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [0, 1, 7, 15, 17, 20, 22, 34])
+@pytest.mark.parametrize("after", [0, 1, 7, 15, 17, 19])
 def test_an_interrupted_calibration_goes_on_to_the_same_bits(tmp_path: Path, after: int) -> None:
     saved(tmp_path / "model", "llama")
     model, ids = StreamedModel(tmp_path / "model"), text()
@@ -221,7 +190,7 @@ def test_an_interrupted_calibration_goes_on_to_the_same_bits(tmp_path: Path, aft
 
     with pytest.raises(Stopped):
         calibrate(model, ids, folder=tmp_path / "work", progress=stop)
-    finished = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").glob("[hmf]*.[ns]*")}
+    finished = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").glob("[hm]*.[ns]*")}
     calibrate(model, ids, folder=tmp_path / "work")
     assert {file: file.stat().st_mtime_ns for file in finished} == finished
     names = sorted(file.name for file in (tmp_path / "whole").iterdir())
@@ -242,28 +211,9 @@ def test_another_text_begins_anew_and_the_same_does_nothing(tmp_path: Path) -> N
     assert other.hidden(0).shape[0] == 6
     assert not np.array_equal(first, other.moments(model.sites[-1].source))
     (folder / "notes.txt").write_text("mine")
-    calibrate(model, text(), folder=folder, seed=1)
+    calibrate(model, text(), folder=folder)
     assert (folder / "notes.txt").exists()
-    assert hidden_file(folder, 0).exists() and gradient_file(folder, 0).exists()
-    assert not gradient_file(folder, 1).exists()
-    assert moments_file(folder, 3).exists() and fisher_file(folder, 3).exists()
-
-
-def test_gradients_may_come_later(tmp_path: Path) -> None:
-    saved(tmp_path / "model", "llama")
-    model, ids, done = StreamedModel(tmp_path / "model"), text(), list[float]()
-    whole = calibrate(model, ids, folder=tmp_path / "whole")
-    first = calibrate(model, ids, folder=tmp_path / "work", gradients=False, progress=done.append)
-    assert sum(done) == work(model, ids, gradients=False)
-    assert not list((tmp_path / "work").glob("fisher*"))
-    for source in {site.source for site in model.sites if site.source}:
-        assert np.array_equal(first.moments(source), whole.moments(source))
-        with pytest.raises(ElastixError, match="without gradients"):
-            first.weighted(source)
-    calibrate(model, ids, folder=tmp_path / "work")
-    assert all(
-        file.read_bytes() == (tmp_path / "work" / file.name).read_bytes() for file in (tmp_path / "whole").iterdir()
-    )
+    assert hidden_file(folder, 0).exists() and moments_file(folder, 3).exists()
 
 
 def test_second_moments_are_symmetric_in_every_bit() -> None:
