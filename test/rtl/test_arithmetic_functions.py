@@ -1,4 +1,4 @@
-"""Tables, fixed point, activations, exponentials, reciprocals (C15 to C18, C21), against compiler/numbers/functions.py."""
+"""Tables, fixed point, activations, exponentials, reciprocals (C15 to C18, C21), against numbers/functions.py."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_every_table_among_others() -> None:
     offsets = np.concatenate([np.arange(4096 - 8, 4096), np.arange(8), np.arange(8, 4088, 170)])
     table, index, offset = (c.ravel() for c in np.meshgrid(np.arange(len(names)), np.arange(256), offsets))
     found = stream(
-        function_table.function_table(names), function_table.LATENCY, table=table, index=index, offset=offset
+        function_table.function_table(names), function_table.LATENCY, which=table, index=index, offset=offset
     )
     wanted = np.array([functions.evaluate(name, index, offset) for name in names])[table, np.arange(len(table))]
     same(found["y"], wanted, table, index, offset)

@@ -29,18 +29,21 @@ def activation_factor(kind: str) -> Module:
     x = m.input("x", 32)
     if kind == "relu":
         one = delay_stages(m, "positive", ~x[31] & x[23:31].any(), LATENCY)[-1]
+        m.unused(x[0:23])
         m.output("factor", concat(m.constant(0, 2), one.replicate(7), m.constant(0, 23)))
         return m
     whole = 1 << TABLES[kind].scale_bits
     width = TABLES[kind].scale_bits + 1
 
     place = fixed_point.fixed_magnitude(m, x, _FRACTION_BITS, _PLACE_BITS)
-    tail = m.instance(
-        "table",
+    y = m.instance(
+        "curve",
         function_table.function_table((kind,)),
         index=place[OFFSET_BITS:_PLACE_BITS],
         offset=place[0:OFFSET_BITS],
-    )["y"][0:width]
+    )["y"]
+    tail = y[0:width]
+    m.unused(y[width : y.width])
     negative = delay_stages(m, "negative", x[31], fixed_point.MAGNITUDE_LATENCY + function_table.LATENCY)[-1]
     share = m.register("share", mux(negative, tail, m.constant(whole, width) - tail))
     normal = normalize.normalize(m, share)

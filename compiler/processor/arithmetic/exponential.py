@@ -31,7 +31,7 @@ def exponential() -> Module:
     positive = delay_stages(m, "positive", ~score[31], MAXIMUM_DELAY)[-1]
     below = m.register("below", fixed_point.add_signed(m, maximum, fixed, positive))
     power = m.instance(
-        "table",
+        "curve",
         function_table.function_table(("exp2",)),
         index=below[OFFSET_BITS:FRACTION_BITS],
         offset=below[0:OFFSET_BITS],

@@ -32,6 +32,8 @@ def fixed_magnitude(m: Module, x: Signal, k: int, bits: int) -> Signal:
     # How far the number lies below those that fill all the bits. Numbers without exponent lie far enough to vanish.
     places = m.register("places", m.constant(_BIAS + bits - 1 - k, 9) - x[23:31].zext(9))
     mantissa = concat(m.constant(1, 1), fraction)
+    if bits < 24:
+        m.unused(fraction[0 : 24 - bits])
     value = mantissa[24 - bits : 24] if bits < 24 else concat(mantissa, m.constant(0, bits - 24))
     for place in (4, 3, 2, 1, 0):
         value = m.named(f"down_by_{1 << place}", mux(places[place], value >> (1 << place), value))
@@ -44,4 +46,6 @@ def fixed_magnitude(m: Module, x: Signal, k: int, bits: int) -> Signal:
 def add_signed(m: Module, base: Signal, magnitude: Signal, negative: Signal) -> Signal:
     """`base` (32 bits) plus the magnitude, or minus it: one adder, with a place below for the carry."""
     operand = concat(magnitude.zext(32) ^ negative.replicate(32), negative)
-    return m.named("signed_sum", concat(base, negative) + operand)[1:33]
+    total = m.named("signed_sum", concat(base, negative) + operand)
+    m.unused(total[0])
+    return total[1:33]

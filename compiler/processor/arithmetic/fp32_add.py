@@ -39,7 +39,9 @@ def fp32_add() -> Module:
     above = concat(m.constant(1, 2), larger_2, m.constant(0, 3), subtract)
     added = m.named("added", concat(m.constant(0, 1), aligned & near.replicate(26), lost.any()))
     below = m.named("added_or_not", added ^ subtract.replicate(28))
-    total = m.register("total", m.named("sum", above + concat(below, subtract))[1:29])
+    both = m.named("sum", above + concat(below, subtract))
+    m.unused(both[0])
+    total = m.register("total", both[1:29])
 
     # 4, 5. Where the shift is 2 or more, nothing was lost.
     normal = normalize(m, total)

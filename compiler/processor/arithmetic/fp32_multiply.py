@@ -43,6 +43,7 @@ def fp32_multiply() -> Module:
     guard, sticky = mux(carry, upper[11], upper[10]), upper[0:10].any() | (carry & upper[10]) | lowest_3
     kept_4, up_4 = m.register("kept_4", kept), m.register("round_up_4", guard & (sticky | kept[0]))
     unbiased = m.named("unbiased", concat(exponent_3, carry) + concat(m.constant(-_BIAS, 10), carry))
+    m.unused(unbiased[0])
     exponent_4 = m.register("exponent_4", unbiased[1:11])  # one adder: its lowest place carries `carry` in
 
     # 5: rounding carries into the exponent.

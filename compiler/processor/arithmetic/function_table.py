@@ -18,7 +18,7 @@ RESULT_BITS: Final = 25
 def function_table(names: tuple[str, ...]) -> Module:
     """`y` = Y of segment `index` at `offset`/4096, unsigned, 25 bits: LATENCY clocks later, one a clock.
 
-    names: of compiler/numbers/functions.py; if there is more than one, the input `table` is the place among them.
+    names: of compiler/numbers/functions.py; if there is more than one, the input `which` is the place among them.
     Raises ElastixError for a table that does not fall, or that gives a Y below 0: the signs are wired in.
     """
     m = Module(
@@ -28,7 +28,7 @@ def function_table(names: tuple[str, ...]) -> Module:
     )
     index, offset = m.input("index", INDEX_BITS), m.input("offset", OFFSET_BITS)
     tables = (len(names) - 1).bit_length()
-    address = concat(m.input("table", tables), index) if tables else index
+    address = concat(m.input("which", tables), index) if tables else index
     offsets = delay_stages(m, "offset", offset, 4)
 
     # 1, 2. Falling and convex: Y = c0 − ⌈(fall − ⌊curve·d⌋)·d⌉, in units of the offset, with fall = −c1 and curve = c2.
@@ -44,6 +44,7 @@ def function_table(names: tuple[str, ...]) -> Module:
 
     # 3
     curved = m.register("curved", curve.zext(curve_bits + OFFSET_BITS) * offsets[2].zext(curve_bits + OFFSET_BITS))
+    m.unused(curved[0:OFFSET_BITS])
     fall_3 = m.register("fall_3", fall)
     # 4
     slope = m.register("slope", fall_3 - curved[OFFSET_BITS : curve_bits + OFFSET_BITS].zext(fall_bits))
@@ -53,6 +54,7 @@ def function_table(names: tuple[str, ...]) -> Module:
     whole = m.named("whole", ~fallen[0:OFFSET_BITS].any())
     steps = m.named("steps", fallen[OFFSET_BITS : fall_bits + OFFSET_BITS].zext(RESULT_BITS))
     value = m.named("value", concat(starts[3].zext(RESULT_BITS), m.constant(1, 1)) + concat(~steps, whole))
+    m.unused(value[0])
     m.output("y", m.register("y_q", value[1 : RESULT_BITS + 1]))
     return m
 

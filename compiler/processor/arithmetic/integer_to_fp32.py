@@ -36,7 +36,10 @@ def integer_to_fp32(width: int, signed: bool) -> Module:
     normal = normalize(m, magnitude)
     rest = width - _MANTISSA - 1
     beyond_reach = rest - normal.reach
-    lowest = m.register("lowest_any", normal.coarse[0:beyond_reach].any()) if beyond_reach > 0 else m.constant(0, 1)
+    lowest = m.constant(0, 1)
+    if beyond_reach > 0:
+        lowest = m.register("lowest_any", normal.coarse[0:beyond_reach].any())
+        m.unused(normal.value[0:beyond_reach])
 
     # 4: rounding carries into the exponent.
     top = normal.value

@@ -27,6 +27,7 @@ def quantization() -> Module:
         row 0: integers of `bits` bits and a power of two, exponent. row 1: integers of 8 bits and a bf16 scale.""",
     )
     maximum, bits, row = m.input("maximum", 32), m.input("bits", 5), m.input("row")
+    m.unused(maximum[31])
     stored = delay_stages(m, "stored", maximum[23:31], 3)
     rows = delay_stages(m, "row", row, 3)
 
@@ -47,6 +48,7 @@ def quantization() -> Module:
     reached = m.named("row_exponent", stored_3 + halved.zext(POWER_BITS))
     least = m.named("least_scale", reached < _LEAST_STORED)
     half = m.named("candidate_and_one", candidate + 1)
+    m.unused(half[0])
     significand = mux(halved, half[1:9], candidate[0:8])
     significand_4 = m.named("significand", mux(least | ~rows[3], 128, significand))
     of_row = mux(least, _LEAST_POWER, reached - 141)

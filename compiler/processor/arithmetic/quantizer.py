@@ -29,12 +29,12 @@ def quantizer() -> Module:
     # 1: the product of 24 by 17 bits in two parts; its 40 bits are an integer times 2^(stored − 173 − power).
     mantissa = m.named("mantissa", concat(m.constant(1, 1), x[0:23]))
     low_1 = m.register("low_1", mantissa[0:18].zext(35) * r.zext(35))
-    high_1 = m.register("high_1", mantissa[18:24].zext(23) * r.zext(23))
+    high_1 = m.register("high_1", mantissa[18:24].zext(22) * r.zext(22))
     places_1 = m.register("places_1", power.sext(11) - x[23:31].zext(11))
     zero_1 = m.register("zero_1", x[23:31] == 0)
 
     # 2: bits 39 … 18. Bit 25 has weight 1 where places is 0.
-    upper = m.register("upper", low_1[18:35].zext(22) + high_1[0:22])
+    upper = m.register("upper", low_1[18:35].zext(22) + high_1)
     lowest = m.register("lowest_any", low_1[0:18].any())
     places = m.register("places", places_1 + 148)
     zero_2 = m.register("zero_2", zero_1)

@@ -25,12 +25,16 @@ def reciprocals() -> Module:
     )
     x, root = m.input("x", 32), m.input("root")
     # The bias is odd: exponents that are even as stored are odd.
-    table = m.named("table_used", concat(root & ~x[23], root & x[23]))
-    y = m.instance("table", function_table.function_table(_TABLES), index=x[15:23], offset=x[3:15], table=table)["y"]
+    which = m.named("which", concat(root & ~x[23], root & x[23]))
+    y = m.instance("curve", function_table.function_table(_TABLES), index=x[15:23], offset=x[3:15], which=which)["y"]
+
+    m.unused(x[0:3])
+    m.unused(y[23])
 
     # Of a Y below 2^24, which has its leading 1 at 2^23. E = stored − 127; E div 2 = (stored + 1) div 2 − 64.
     stored = m.named("stored", x[23:31].zext(9))
     next_stored = m.named("next_stored", stored + 1)
+    m.unused(next_stored[0])
     of_root, of_reciprocal = m.constant(190, 9) - (next_stored >> 1), m.constant(253, 9) - stored
     base = delay_stages(m, "base", mux(root, of_root, of_reciprocal), function_table.LATENCY)[-1]
     sign = delay_stages(m, "sign", x[31] & ~root, function_table.LATENCY)[-1]
