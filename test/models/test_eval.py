@@ -170,10 +170,31 @@ def test_a_plan_folders_weights_are_evaluated(model: Path, text: Path, tmp_path:
     words = ("--text", text, "--tokens", 500)
     planned = elastix("eval", model, "--precision", tmp_path / "plan", *words)
     plain = elastix("eval", model, "--bits", 6, *words)
+    assert planned["kl_expected"] is None and planned["kinds"]["kl_expected"] == "none"
     assert planned["kl"] > 1.3 * plain["kl"]
     assert planned["bytes_per_token"] == plain["bytes_per_token"]
     out = compiled(model, tmp_path / "out", "--precision", tmp_path / "plan")
     assert elastix("eval", out, *words)["kl"] == pytest.approx(planned["kl"], rel=0.05)
+
+
+def test_a_plan_says_what_it_expects_of_the_text(model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:
+    """Its layers' errors on the fp32 model's inputs: more where codes are worse, none without a reference."""
+    store, form = StreamedModel(model).store, default_format(6)
+    layers = tuple(
+        PlannedLayer(site.name, form, site.rows, site.columns, 0, 0.0, 0.0, cost=1e-3)
+        for site in StreamedModel(model).sites
+    )
+    figures = {"kl_expected": 0.25, "kl_of_layers_alone": 0.125, "kl_of_layers_held_out": 1.0}
+    expected: list[float] = []
+    for name, change in (("as it is", lambda rows: rows), ("worse", worse)):
+        content, folder = PlanContent(layers, figures=figures), tmp_path / name
+        write_plan(folder, content, lambda name, change=change: change(quantize(store.read(name), form).rows), store)
+        words = ("eval", model, "--precision", folder, "--text", text, "--tokens", 100)
+        found = elastix(*words)
+        assert found["kinds"]["kl_expected"] == "expected" and found["kinds"]["kl"] == "measured"
+        assert elastix(*words, "--no-reference")["kl_expected"] is None
+        expected.append(found["kl_expected"])
+    assert 0.125 < expected[0] < 0.125 + 0.7 * (expected[1] - 0.125)
 
 
 def test_activation_bits_of_a_plan_are_obeyed(model: Path, text: Path, tmp_path: Path, elastix: Command) -> None:

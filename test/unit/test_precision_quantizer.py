@@ -11,7 +11,11 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.quantize import dequantize, quantize
 from elastix.compiler.precision import quantizer as module
+from elastix.compiler.precision.expected import Expectation
 from elastix.compiler.precision.feedback import round_in_order
+from elastix.compiler.precision.measure import measured
+from elastix.compiler.precision.plan_folder import REPORT_FILE, PlanContent, write_plan
+from elastix.compiler.precision.planning import figures, planned
 from elastix.compiler.precision.quantizer import Quantizer, Target
 from elastix.compiler.precision.sensitivity import sensitivities
 from elastix.compiler.precision.sites import Site
@@ -82,6 +86,17 @@ def test_a_wanted_divergence_is_met_on_held_out_text(folder: Path, tmp_path: Pat
     work = prepared(folder, tmp_path)
     wanted = work.uniform(FORMATS[2]).expected
     assert work.quantize(Target(kl=wanted)).expected <= wanted
+
+
+def test_the_plan_on_disk_expects_of_held_out_text_what_was_measured_there(folder: Path, tmp_path: Path):
+    work = prepared(folder, tmp_path / "work")
+    found = work.quantize(Target(bits=4.0))
+    content = PlanContent(planned(found), figures=figures(found))
+    write_plan(tmp_path / "plan", content, work.rows.rows, work.model.store)
+    known = Expectation.of_report(tmp_path / "plan" / REPORT_FILE)
+    assert known is not None and len(known.costs) >= len(work.streamed) - 2  # some cost nothing
+    again = measured(work.model, work.held_out, work.rows.values, activation_bits=11, progress=lambda _: None)
+    assert known.kl(again.errors) == pytest.approx(found.expected, rel=1e-6)
 
 
 def test_the_same_plan_each_time(folder: Path, tmp_path: Path):
