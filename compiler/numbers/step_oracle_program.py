@@ -129,6 +129,8 @@ def _linear_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
         yield "operation ACTIVATE", "an activation among the parameters"
     if target not in (Target.VECTOR, Target.MEMORY):
         yield f"target {target.name}", "VECTOR or MEMORY"
+    if instruction["arg_max"] and operation is not Operation.COPY:
+        yield f"arg max of {operation.name}", "COPY"
     if target is Target.MEMORY and operation is not Operation.COPY:
         yield f"operation {operation.name} on the way to MEMORY", "COPY"
     unit = p.beat // 8 if target is Target.MEMORY else ALIGNMENT

@@ -202,7 +202,8 @@ class Builder:
             second = self.pick(ours, theirs) if operation is not Operation.ADD_CONSTANT else self.slot()
             fields |= {"target": Target.VECTOR, "operation": operation, "to": ours, "from": second}
             fields["lane_stride"] = stride
-        self.add(Opcode.LINEAR, rows=self.number(1, rows), arg_max=self.number(0, 1), **fields, **self.tracked())
+        fields["arg_max"] = 0 if fields.get("operation", Operation.COPY) else self.number(0, 1)
+        self.add(Opcode.LINEAR, rows=self.number(1, rows), **fields, **self.tracked())
 
     def embed(self, form: Format, rows: int) -> None:
         fields = self.layer(form, rows, self.number(1, 32 * self.parameters.max_tiles))

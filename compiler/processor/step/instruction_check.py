@@ -88,7 +88,8 @@ class _Check:
             memory & concat(*in_memory).any(),
             ~memory & to[ELEMENT_BITS : to.width].any(),
         ]
-        return bad if "arg_max" in self.p.features else [*bad, self.of(one, "arg_max")]
+        kept = self.of(one, "arg_max")
+        return [*bad, kept & (operation != Operation.COPY) if "arg_max" in self.p.features else kept]
 
     def vector(self) -> list[Signal]:
         one, p = Opcode.VECTOR, self.p

@@ -17,7 +17,7 @@ def loader(p: StepParameters) -> Module:
 
     begin, taken, instruction, channel, slice: from the unit's queue; the row is slice `slice` of the beats that
     `channel` gives. load_stream_*: beats of channel 0 for LOAD; embed_*_<c>: of channel c for EMBED. load_*: words for
-    vector or constant memory. done (pulse). clear (pulse): forget everything.
+    vector or constant memory. done, overflow (C6; pulses). clear (pulse): forget everything.
     """
     m = Module("loader", loader.__doc__, asdict(p))
     clear, begin = m.input("clear"), m.input("begin")
@@ -42,16 +42,17 @@ def loader(p: StepParameters) -> Module:
     )
     m.output("load_stream_ready", constants["in_ready"])
     words = {name: constants[f"out_{name}"] for name in load_ports(p)}
-    finished = constants["done"]
+    finished, overflow = constants["done"], m.constant(0, 1)
     if with_embedding:
         embedding = m.register("embedding_q", is_embed, enable=taken)
         row = _embedding(m, p, clear, taken & is_embed, instruction, taken, load_ready)
         words = {name: mux(embedding, row[f"out_{name}"], value) for name, value in words.items()}
-        finished = mux(embedding, row["done"], finished)
+        finished, overflow = mux(embedding, row["done"], finished), row["overflow"]
     for name, value in words.items():
         m.output(f"load_{name}", value)
     done.assign(running & finished)
     m.output("done", done)
+    m.output("overflow", overflow)
     return m
 
 

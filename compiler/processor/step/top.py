@@ -8,7 +8,6 @@ from elastix.compiler.processor.burst_reader import BLOCK_BEATS_BITS, burst_read
 from elastix.compiler.processor.control_registers import Extension, control_registers
 from elastix.compiler.processor.counters import COUNTERS
 from elastix.compiler.processor.fault_monitor import fault_monitor
-from elastix.compiler.processor.parameters import index_bits
 from elastix.compiler.processor.result_writer import AXI_INPUTS as WRITE_INPUTS
 from elastix.compiler.processor.result_writer import AXI_OUTPUTS as WRITE_OUTPUTS
 from elastix.compiler.processor.step.attention_engine import attention_engine
@@ -21,7 +20,7 @@ from elastix.compiler.processor.step.row_writer import row_writer
 from elastix.compiler.processor.step.run_control import run_control
 from elastix.compiler.processor.step.run_counters import STEP_COUNTERS, run_counters
 from elastix.compiler.processor.step.sequencer import REQUEST_OUTPUTS, sequencer
-from elastix.compiler.processor.step.stream_control import READ_INPUTS, READ_OUTPUTS, consumers, stream_control
+from elastix.compiler.processor.step.stream_control import READ_INPUTS, READ_OUTPUTS, stream_control
 from elastix.compiler.processor.step.unit_queue import SIDE_BITS
 from elastix.compiler.processor.step.vector_engine import vector_engine
 from elastix.compiler.processor.step.vector_ports import activation_ports
@@ -123,7 +122,8 @@ class _Top:
         registers.connect(**{f"count_{name}": self.counters[f"count_{name}"] for name in (*COUNTERS, *STEP_COUNTERS)})
         registers.connect(kinds=self.monitor["kinds"], address=self.monitor["address"])
         registers.connect(**self.matrix.group("arg_max_"))
-        overflow = [part["overflow"] for part in (self.matrix, self.vector, self.attention) if part is not None]
+        parts = (self.matrix, self.vector, self.loader, self.attention)
+        overflow = [part["overflow"] for part in parts if part is not None]
         registers.connect(overflow=control["running"] & concat(*overflow).any())
         masters = self.masters
         control.connect(
