@@ -36,17 +36,21 @@ def exponential() -> Module:
         index=below[OFFSET_BITS:FRACTION_BITS],
         offset=below[0:OFFSET_BITS],
     )["y"]
-    halvings = delay_stages(m, "halvings", below[FRACTION_BITS:32], function_table.LATENCY)[-1]
+    # Far below nothing is left; 24 halvings leave something of 2^24 alone. Told early, which is short to carry along.
+    far, last = below[FRACTION_BITS + 5 : 32].any(), below[FRACTION_BITS + 3 : FRACTION_BITS + 5].all()
+    some = below[FRACTION_BITS : FRACTION_BITS + 3].any()
+    vanishes = delay_stages(m, "vanishes", far | (last & some), function_table.LATENCY)[-1]
+    leaves_one = delay_stages(m, "leaves_one", last, function_table.LATENCY)[-1]
+    halvings = delay_stages(m, "halvings", below[FRACTION_BITS : FRACTION_BITS + 5], function_table.LATENCY)
 
-    far = m.named("vanishes", halvings[5:12].any())
-    p = m.named("power_unless_far", power & (~far).replicate(_P_BITS))
+    p = power
     for place in (4, 3, 2, 1, 0):
-        p = m.named(f"halved_{1 << place}_times", mux(halvings[place], p >> (1 << place), p))
-    p_q = m.register("p_q", p)
+        p = m.named(f"halved_{1 << place}_times", mux(halvings[-1][place], p >> (1 << place), p))
+    m.output("p", m.register("p_q", p & (~vanishes).replicate(_P_BITS)))
     # The table gives 2^23 … 2^24, so its leading 1 is known; the halvings drop as many bits below.
-    kept = m.named("kept_places", m.constant(-1, 23) << halvings[0:5].zext(23))
-    exponent = m.named("exponent", m.constant(_BIAS - 1, 8) - halvings[0:5].zext(8) + power[24].zext(8))
-    body = m.register("fraction_q", concat(exponent, power[0:23] & kept))
-    m.output("p", p_q)
-    m.output("p_fp32", concat(m.constant(0, 1), mux(p_q.any(), body, 0)))
+    kept = m.register("kept_places", m.constant(-1, 23) << halvings[-2].zext(23))
+    exponent = m.named("exponent", m.constant(_BIAS - 1, 8) - halvings[-1].zext(8) + power[24].zext(8))
+    nothing = m.named("nothing", vanishes | (leaves_one & ~power[24]))
+    body = m.register("body_q", mux(nothing, 0, concat(exponent, power[0:23] & kept)))
+    m.output("p_fp32", concat(m.constant(0, 1), body))
     return m
