@@ -24,7 +24,7 @@ _ELEMENTS = {
     Opcode.LOAD: ("to",),
     Opcode.EMBED: ("to",),
 }
-"""Fields that count elements of vector or constant memory."""
+"""Fields that count elements of vector or constant memory, whether or not the operation looks at them."""
 _ATTENTION_TARGETS = (Target.QUERY, Target.PROBABILITY, Target.KEY, Target.VALUE)
 _INTEGER_TARGETS = (Target.ACTIVATIONS, *_ATTENTION_TARGETS)
 _FEATURE_OF = {
@@ -62,6 +62,8 @@ def _faults(instruction: Instruction, p: StepParameters) -> Iterator[tuple[str, 
         yield f"max_register {instruction['max_register']}", f"at most {SCALAR_REGISTERS - p.group}"
     if opcode is Opcode.LOAD and instruction["target"] not in (Target.VECTOR, Target.CONSTANT):
         yield f"target {Target(instruction['target']).name}", "VECTOR or CONSTANT"
+    if opcode in (Opcode.VECTOR, Opcode.LOAD) and not instruction["count"]:
+        yield "0 elements", "at least 1"
 
 
 def _features(instruction: Instruction) -> Iterator[str]:
@@ -92,7 +94,7 @@ def _address_faults(instruction: Instruction, beat_bytes: int) -> Iterator[tuple
             aligned["value_scales"] = (instruction["values"] + instruction["value_scales"], 64)
         case Opcode.VALUES:
             aligned = {"values": (instruction["values"], beat_bytes)}
-        case Opcode.VECTOR:
+        case Opcode.VECTOR if instruction["target"] in (Target.KEY, Target.VALUE):
             aligned = {"rows": (instruction["rows"], beat_bytes)}
             aligned["scales"] = (instruction["rows"] + instruction["scales"], 64)
         case _:
@@ -111,9 +113,8 @@ def _weight_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
         yield f"scale format {form}", f"0 to {len(ENTRIES) - 1}"
     if not instruction["row_blocks"] or not 1 <= group_tiles <= 8:
         yield f"{instruction['row_blocks']} row blocks, groups of {group_tiles} tiles", "at least one, groups of 1 to 8"
-    most = p.max_tiles if instruction.opcode is Opcode.LINEAR else p.vector_elements // 32
-    if not 1 <= tiles <= most:
-        yield f"{tiles} tiles", f"1 to {most}"
+    if not 1 <= tiles <= p.max_tiles:
+        yield f"{tiles} tiles", f"1 to {p.max_tiles}"
     entry = sum(ENTRIES[form])
     header = 1 + -(-max(-(-tiles // group_tiles) - 16 // entry, 0) // (32 // entry))
     if (instruction["header_words"], instruction["block_beats"]) != (header, header + bits * tiles):
