@@ -55,7 +55,8 @@ def result_words(p: StepParameters) -> Module:
 
     # The results that count: those before the matrix's last row.
     left, index = m.state("left", INDEX_BITS), m.state("index", INDEX_BITS)
-    left.next(mux(take, field(instruction, Opcode.LINEAR, "rows"), left - rows), enable=take | block_gone)
+    after = mux(m.named("more_rows", left > rows), left - rows, 0)
+    left.next(mux(take, field(instruction, Opcode.LINEAR, "rows"), after), enable=take | block_gone)
     index.next(mux(take, 0, index + rows), enable=take | block_gone)
     counts = concat(*reversed([left > k for k in range(rows)]))
 
@@ -96,7 +97,7 @@ def result_words(p: StepParameters) -> Module:
             "largest",
             arg_max(p),
             clear=take & field(instruction, Opcode.LINEAR, "arg_max")[0],
-            push=full & ~settled & ~gone & q["arg_max"][0],
+            push=full & ~settled & ~gone & q["arg_max"][0] & left.any(),
             data=data,
             lane=lane[0 : p.lane_bits],
             index=index,
