@@ -156,8 +156,8 @@ def _vector_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
         yield f"{operation.name} to {target.name}", "NONE"
     if operation is Operation.ACTIVATE and not p.activations:
         yield "operation ACTIVATE", "an activation among the parameters"
-    if operation is Operation.ROTATE and (instruction["to_position"] or not period or count % period or period % 2):
-        yield f"ROTATE of {count} elements by {period}", "whole heads of an even number of elements"
+    if operation is Operation.ROTATE and (instruction["to_position"] or period != p.head_dim or count % period):
+        yield f"ROTATE of {count} elements by {period}", f"whole heads of {p.head_dim} elements"
 
 
 def _quantize_faults(instruction: Instruction, target: Target, p: StepParameters) -> Iterator[tuple[str, str]]:

@@ -119,7 +119,7 @@ class Builder:
         chosen = operation or self.pick(*[each for each in Operation if each < Operation.EXPONENTIAL])
         count, period = self.number(1, 200), self.pick(0, 8 * self.number(1, 8))
         if chosen is Operation.ROTATE:
-            period = self.pick(8, 16, 32, 64)
+            period = self.parameters.head_dim
             count = period * self.number(1, 192 // period)
         slots = self.rng.permutation(SLOTS)[:4] * SLOT
         a, b, c, d = (int(each) for each in slots)

@@ -102,9 +102,11 @@ class _Check:
         quantized = [Target.ACTIVATIONS]
         wide = (target == Target.QUERY) | (target == Target.PROBABILITY)
         kept = (target == Target.KEY) | (target == Target.VALUE)
+        heads = [self.of(one, "period") != p.head_dim, self.of(one, "count")[0 : p.head_dim.bit_length() - 1].any()]
         bad = [
             self.none_of(operation, allowed),
             self.of(one, "count") == 0,
+            (operation == Operation.ROTATE) & concat(*heads, self.of(one, "to_position")).any(),
             *self.odd(one, "a", "b", "c", "d", "to"),
             (target == Target.ACTIVATIONS) & ((bits < 8) | (bits > p.activation_bits)),
         ]
