@@ -50,7 +50,7 @@ class AttentionBench:
         self.beats, self.words = deque[int](), deque[dict[str, int]]()
         self.visits, self.written_at = list[dict[str, int]](), deque[int]()
         self.offered, self.instruction, self.done, self.overflows = False, None, 0, 0
-        self.sent, self.held = 0, False
+        self.sent, self.held, self.visits_held = 0, False, False
         self.visit = Stable(self.dut, "visit_valid", "visit_ready", tuple(f"visit_{name}" for name in VISIT))
         self.row = Stable(self.dut, "row_valid", "row_ready", ("row_beat", "row_data", "row_strobe"))
         inputs = ("clear", "begin", "attention_valid", "visit_ready", "visitor_written", "quantized_valid", "row_ready")
@@ -80,7 +80,7 @@ class AttentionBench:
         for name, value in (word or {**noise, "valid": 0}).items():
             dut.set(**{f"quantized_{name}": value})
         written = bool(self.written_at) and self.written_at[0] <= dut.cycles
-        dut.set(visit_ready=int(self.chance()), row_ready=int(self.chance() and not self.held))
+        dut.set(visit_ready=int(self.chance() and not self.visits_held), row_ready=int(self.chance() and not self.held))
         dut.set(visitor_written=int(written))
         if written:
             self.written_at.popleft()

@@ -78,7 +78,7 @@ def case_of(bench: AttentionBench, heads: dict[tuple[int, int], Rows], position:
     return Case(bench, count - 1, lane, head, head & 1, keys, values, position)
 
 
-@pytest.mark.parametrize("position", [0, 1, 5, 33])
+@pytest.mark.parametrize("position", [0, 1, 5, 32, 33])
 def test_heads_one_after_the_other(parameters: StepParameters, position: int) -> None:
     p = parameters
     bench = AttentionBench(p, seed=position)
@@ -188,6 +188,47 @@ def test_nothing_is_left_after_clear(cycles: int) -> None:
         case.check_scores(bench.finish(), 0, 64, 0)
         case.begin_values(0)
         case.check_values(bench.finish(), 0)
+
+
+def test_a_row_that_is_being_sent_is_forgotten_at_clear() -> None:
+    p = SHAPES["D128-Dh8-L2-W8-g2-M2"]
+    for cycles in range(1, 14):
+        bench = AttentionBench(p, seed=cycles, pressure=0)
+        bench.held = True
+        give_rows(bench, 3, 2)
+        while bench.words:
+            bench.cycle()
+        bench.held = False
+        for _ in range(cycles):
+            bench.cycle()
+        bench.clear()
+        bench.memory[:] = bytes([UNTOUCHED]) * len(bench.memory)
+        for _ in range(5):
+            bench.cycle()
+        heads = give_rows(bench, 4, 2)
+        bench.until_idle()
+        check_memory(bench, heads, 4)
+
+
+def test_results_wait_as_long_as_nothing_takes_them(parameters: StepParameters) -> None:
+    """More scores and results than there are places for."""
+    p = parameters
+    bench = AttentionBench(p, pressure=0)
+    heads = give_rows(bench, 33, 1)
+    case = case_of(bench, heads, 33, 0, 0)
+    case.give_queries()
+    case.give_weights()
+    bench.until_idle()
+    for begin, check in (
+        (lambda: case.begin_scores(0, 64, 0), lambda: case.check_scores(bench.finish(), 0, 64, 0)),
+        (lambda: case.begin_values(0), lambda: case.check_values(bench.finish(), 0)),
+    ):
+        bench.visits_held = True
+        begin()
+        for _ in range(1500):
+            bench.cycle()
+        bench.visits_held = False
+        check()
 
 
 def test_saturation_is_told() -> None:

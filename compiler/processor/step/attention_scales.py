@@ -18,7 +18,7 @@ def attention_scales(p: StepParameters) -> Module:
 
     `scale_data`: the L value scales of word `scale_word` of bank `scale_bank`. `key_scale`: that of row `key_row`.
     `write` takes part `part` of the beat for the rows from `row` on, or with `own` `own_scale` for `row` alone;
-    `is_value` of values, into `bank`.
+    `is_value` of values, into `bank`, which stays for a cycle longer.
     """
     m = Module("attention_scales", attention_scales.__doc__, asdict(p))
     bits, at_once = row_bits(p), scales_at_once(p)
@@ -52,7 +52,7 @@ def attention_scales(p: StepParameters) -> Module:
         "values",
         scale_memory(p, 2),
         write=m.register("write_values", write & is_value, reset=0),
-        write_bank=m.register("bank_1", m.input("bank")),
+        write_bank=m.input("bank"),
         single=single,
         write_row=row,
         write_data=scales,
