@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import zip_longest
 from random import Random
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simulated import Simulated
 
-from elastix.compiler.numbers.fp32 import Flags, Float32, add, flush, multiply
+from elastix.compiler.numbers.fp32 import Float32, add, flush, multiply
 from elastix.compiler.numbers.functions import activation
 from elastix.compiler.numbers.step_oracle_state import Place, Run, State
 from elastix.compiler.numbers.step_oracle_vector import vector
@@ -22,8 +23,9 @@ from elastix.compiler.processor.step.vector_timing import Timing
 
 PLENTY = 20_000
 """Cycles after which nothing more is expected to happen."""
-AFTER = 3
+AFTER = 40  # words of which only integers were wanted are still on their way when their instruction is done
 COLUMNS = 32
+PULSES = ("done_vector", "visitor_written_matrix", "visitor_written_attention", "x_write", "e_write")
 
 
 @cache
@@ -139,14 +141,19 @@ class Bench:
         self.random, self.dut = Random(self.seed), engine(p)
         self.dut.set(**{name: 0 for name, (_, _, output) in self.dut.model.ports.items() if not output})
         self.dut.reset()
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Memories and scalar registers are zeros, value scales anything."""
+        p = self.parameters
         self.run = Run(p, (), self.position, State(p, np.zeros(1 << 14, np.uint8)))
         places = self.run.state.arrays
-        self.found = {place: array.copy() for place, array in places.items() if place not in (Place.MEMORY,)}
+        self.found = {place: array.copy() for place, array in places.items() if place is not Place.MEMORY}
+        self.overflow = False
         scales = Random(self.seed + 1)
         places[Place.VALUE_SCALE][:] = [scales.randrange(0x3000, 0x4800) for _ in places[Place.VALUE_SCALE]]
         self._scale_data = [0, 0]
         self._told = {"matrix": 0, "attention": 0}
-        self._written: list[tuple[Instruction, int]] = []
         for place in (Place.VECTOR, Place.CONSTANT):
             self.load([Load(np.zeros(len(places[place]), np.float32), 0, place is Place.CONSTANT)])
         zero = {"operation": Operation.COPY, "target": Target.NONE, "count": 1, "maximum": Maximum.MAGNITUDE}
@@ -167,15 +174,22 @@ class Bench:
         loads: Sequence[Load] = (),
         chance: float = 1.0,
         clear_at: int = -1,
+        interleaved: bool = False,
         expected: bool = True,
     ) -> None:
         """All at once, in the engine and by the rules; what is given at once must not depend on each other, but for
-        the waits of the program, which count its own instructions."""
+        the waits of the program, which count its own instructions.
+
+        chance: that a unit has a word. interleaved: words of the matrix unit's passes come in turn. clear_at: the cycle
+        of a clear, with which all ends. expected: the rules carry it out too.
+        """
         lanes, dut = self.parameters.vector_lanes, self.dut
         if expected:
             self._expect(program, [*matrix, *attention], loads)
+        by_pass = [each.words(lanes) for each in matrix]
+        in_turn = [word for words in zip_longest(*by_pass) for word in words if word is not None]
         sources = {
-            "matrix": _Source("matrix", [w for each in matrix for w in each.words(lanes)], chance),
+            "matrix": _Source("matrix", in_turn if interleaved else [w for each in by_pass for w in each], chance),
             "attention": _Source("attention", [w for each in attention for w in each.words(lanes)], chance),
             "load": _Source("load", [w for each in loads for w in each.words(lanes)], chance),
         }
@@ -203,6 +217,11 @@ class Bench:
             dut.set(clk=1)
             dut.evaluate()
             self.cycles = cycle
+            if cycle == clear_at:
+                dut.set(begin=0, clear=0, **{f"{unit}_valid": 0 for unit in sources})
+                dut.settle()
+                assert not any(dut.get(name) for name in PULSES)
+                return
             told = self._told["matrix"] == len(matrix) and self._told["attention"] == len(attention)
             if done == len(program) and told and not sources["load"].words:
                 after += 1
@@ -282,9 +301,7 @@ class Bench:
 
     # what should happen
 
-    def _expect(
-        self, program: Sequence[Instruction], visitors: Sequence[VisitorPass], loads: Sequence[Load]
-    ) -> None:
+    def _expect(self, program: Sequence[Instruction], visitors: Sequence[VisitorPass], loads: Sequence[Load]) -> None:
         state = self.run.state
         for load in loads:
             state.write(Place.CONSTANT if load.constant else Place.VECTOR, load.to, load.data)

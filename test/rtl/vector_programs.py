@@ -10,6 +10,15 @@ from elastix.compiler.processor.step.instructions import Instruction, Maximum, O
 from elastix.compiler.processor.step.parameters import StepParameters
 
 HALF = 0x3F000000
+REDUCTIONS = (Operation.SQUARES, Operation.MEAN, Operation.EXPONENTIAL)
+SCALAR_USERS = (
+    *REDUCTIONS,
+    Operation.QUANTIZE,
+    Operation.SCALE_BY,
+    Operation.SUBTRACT,
+    Operation.NORMALIZE,
+    Operation.NORMALIZE_SHIFT,
+)
 SIMPLE = (
     Operation.COPY,
     Operation.ADD,
@@ -109,25 +118,42 @@ def _consumer(p: StepParameters, random: Random, elements: int) -> list[Instruct
 
 
 def with_waits(run: Run, program: Sequence[Instruction]) -> list[Instruction]:
-    """Each instruction with the least wait_vector: for what it reads of memories and scalars to be written."""
+    """Each instruction with the least wait_vector: for what it reads of memories and scalars to be written, and for
+    results of reductions, which are late, before it tracks in or writes their registers."""
     state = State(run.parameters, run.state.arrays[Place.MEMORY].copy())
     for place, array in run.state.arrays.items():
         state.arrays[place] = array.copy()
     trial = replace(run, state=state)
-    written, found = list[list[Write]](), list[Instruction]()
+    written, found = list[list[tuple[Write, bool]]](), list[Instruction]()
     for instruction in program:
         state.forget()
         vector(trial, instruction, instruction["lane"])
+        touched = [*state.reads, *(Span(each.place, each.first, len(each.values)) for each in state.writes)]
         waits = [
             index + 1
             for index, writes in enumerate(written)
-            if any(_meet(read, write) for read in state.reads for write in writes)
+            for write, late in writes
+            if any(_meet(each, write) and (late or not _in_order(each, instruction)) for each in state.reads)
+            or (late and any(_meet(each, write) for each in touched))
         ]
         found.append(Instruction(Opcode.VECTOR, {**instruction.values, "wait_vector": max(waits, default=0)}))
-        written.append(list(state.writes))
+        late = instruction["operation"] in REDUCTIONS
+        written.append(
+            [
+                (each, late and each.place is Place.SCALAR and each.first == instruction["result_register"])
+                for each in state.writes
+            ]
+        )
     return found
 
 
-def _meet(read: Span, write: Write) -> bool:
-    end = read.first + read.count
-    return read.place is write.place and read.first < write.first + len(write.values) and write.first < end
+def _in_order(read: Span, instruction: Instruction) -> bool:
+    """A maximum that goes on from its register's, which needs no wait."""
+    kept = instruction["maximum"] == Maximum.MAGNITUDE_KEEP and read.first == instruction["max_register"]
+    scalar = instruction["operation"] in SCALAR_USERS and read.first == instruction["scalar_register"]
+    return read.place is Place.SCALAR and kept and not scalar
+
+
+def _meet(span: Span, write: Write) -> bool:
+    end = span.first + span.count
+    return span.place is write.place and span.first < write.first + len(write.values) and write.first < end

@@ -18,7 +18,7 @@ from elastix.compiler.processor.step.vector_memory import vector_memory
 from elastix.compiler.processor.step.vector_ports import load_ports
 from elastix.compiler.processor.step.vector_sequencer import INTEGERS as INTEGER_OPERATIONS
 from elastix.compiler.processor.step.vector_sequencer import is_one_of
-from elastix.compiler.processor.step.vector_timing import ADDRESS, INTEGERS, OPERANDS, PRODUCT, READ, Timing
+from elastix.compiler.processor.step.vector_timing import ADDRESS, INTEGERS, PRODUCT, READ, Timing
 
 CARRIED = ("to", "max_register", "maximum", "first", "last", "visiting", "of_attention", "tracked")
 """Fields of a word that come out with its result."""
