@@ -77,6 +77,7 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
             "bits": options.bits,
             "plan": str(options.plan or ""),
             "activation_bits": options.activation_bits,
+            "positions": not options.whole_step,
         },
         "quantize-caches": {
             "key_bits": options.key_bits,

@@ -1,165 +1,166 @@
-"""Attention over cached rows as instructions: rows kept, scores, softmax, values; one head's softmax beside the next's
-scores."""
+"""Attention over cached rows as instructions: rows kept, scores, softmax, values.
 
-from collections.abc import Callable
+One head's softmax is emitted behind the next one's scores, so that vector and attention engine work side by side.
+"""
 
-import numpy as np
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from elastix.compiler.arena import aligned
-from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value, shape_of
+from elastix.compiler.ir import RefusedOp, Value, element_of, shape_of
 from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
 from elastix.compiler.processor.step.parameters import ALIGNMENT
-from elastix.compiler.step.emitter import Emitter, Held
+from elastix.compiler.step.emitter import At, Emitter, Held
+from elastix.compiler.step.layout import query_scale, rope_of
+from elastix.compiler.step.memory import CachePlace
 from elastix.compiler.step.norms import fp32_bits
+from elastix.compiler.step.tables import ROPE
+from elastix.compiler.step.values import POSITIONS, argument_name, check_register
 from elastix.compiler.step_function import StepFunction
-from elastix.dialects.elx import QuantizedAttentionOp, QuantizedCacheUpdateOp, ReshapeOp, RopeOp, TransposeOp
+from elastix.dialects.elx import QuantizedAttentionOp, QuantizedCacheUpdateOp
 
 Demand = Callable[[Value], Held]
-
-ROPE_TABLE = "rope"
-"""Name of the computed parameter with the rows of C20: cosines and sines of keys, then of queries."""
-
-
-def query_scale(op: QuantizedAttentionOp) -> np.float32:
-    """RNE(scale × log2 e): what scores are multiplied by to come in powers of two."""
-    return np.float32(op.scale * np.log2(np.e))
+_AT_ONCE: Final = 8
+"""Rows, and groups of queries, that are made before the first of them is quantized: maxima have time to arrive, and few
+registers hold them."""
 
 
-def rope_of(value: Value) -> RopeOp | None:
-    """The rope whose result this is, through reshapes and transposes."""
-    while isinstance(value, OpResult) and isinstance(value.owner, ReshapeOp | TransposeOp):
-        value = value.owner.x
-    owner = value.owner if isinstance(value, OpResult) else None
-    return owner if isinstance(owner, RopeOp) else None
+def check_attention(step: StepFunction, op: QuantizedAttentionOp) -> None:
+    """Raises RefusedOp for attention that is not causal, of one token, over caches of 8 bits that the step writes."""
+    batch, _, tokens, _ = shape_of(op.q)
+    if (batch, tokens) != (1, 1):
+        raise RefusedOp(op, f"attention of {batch} × {tokens} tokens", wanted="one token at a time")
+    if op.mask is not None or not op.causal:
+        found = "a mask" if op.mask is not None else "every row"
+        raise RefusedOp(op, f"attention with {found}", wanted="causal attention", do="compile without --whole-step")
+    check_register(step, op, op.positions, POSITIONS)
+    for codes in (op.k, op.v):
+        if not isinstance(codes.owner, QuantizedCacheUpdateOp):
+            raise RefusedOp(op, "attention over what is no cache of codes", wanted="caches that the step writes")
 
 
-def keep_row(emitter: Emitter, step: StepFunction, op: QuantizedCacheUpdateOp, name: str, demand: Demand) -> None:
-    """New rows of keys or values, rotated if they are keys with rope, into the cache of this name, head by head."""
+def check_cache(step: StepFunction, op: QuantizedCacheUpdateOp) -> None:
+    """Raises RefusedOp for a cache of other than 8 bits, and rows that do not go where the token is."""
+    if str(element_of(op.cache)) != "i8":
+        raise RefusedOp(op, f"a cache of {element_of(op.cache)}", wanted="i8", do="compile with --kv-bits 8")
+    check_register(step, op, op.positions, POSITIONS)
+
+
+def keep_rows(emitter: Emitter, step: StepFunction, op: QuantizedCacheUpdateOp, demand: Demand) -> None:
+    """New rows of keys or values, rotated if they are keys with rope, into their cache, head by head."""
+    check_cache(step, op)
     parameters = emitter.parameters
-    width, place = parameters.head_dim, emitter.memory.cache(name)
+    width, place = parameters.head_dim, emitter.memory.cache(argument_name(step, op, op.cache))
     rope = rope_of(op.new)
     new = demand(rope.x if rope else op.new)
     emitter.source = op
     held = emitter.hold("row", new.count) if rope else new
-    heads = range(parameters.kv_heads)
-    maxima = {(lane, head): emitter.registers("max.row") for lane in emitter.lanes for head in heads}
-    for lane, head in maxima:
-        at = head * width
-        into = (maxima[lane, head], 0)
-        if rope:
-            table = _rope_row(emitter, lane)
+    target = Target.KEY if _are_keys(op) else Target.VALUE
+    rows = [(lane, head) for lane in emitter.lanes for head in range(parameters.kv_heads)]
+    for first in range(0, len(rows), _AT_ONCE):
+        some = rows[first : first + _AT_ONCE]
+        maxima = [(emitter.registers("max.row"), 0) for _ in some]
+        for (lane, head), maximum in zip(some, maxima, strict=True):
+            if rope:
+                _rotate(emitter, lane, width, new.at(lane, head * width), held.at(lane, head * width), maximum)
+            else:
+                _track(emitter, lane, width, new.at(lane, head * width), maximum)
+        for (lane, head), maximum in zip(some, maxima, strict=True):
             emitter.vector(
-                Operation.ROTATE,
+                Operation.QUANTIZE,
                 lane,
                 width,
-                maximum=Maximum.MAGNITUDE,
-                values={"period": width},
-                a=new.at(lane, at),
-                to=held.at(lane, at),
-                c=(table, 0),
-                d=(table, width),
-                max_register=into,
+                target=target,
+                values={"bits": 8, "head": head, "rows": place.rows(head), "scales": place.codes_bytes},
+                a=held.at(lane, head * width),
+                scalar_register=maximum,
             )
-        else:
-            emitter.vector(
-                Operation.COPY,
-                lane,
-                width,
-                target=Target.NONE,
-                maximum=Maximum.MAGNITUDE,
-                a=new.at(lane, at),
-                max_register=into,
-            )
-    target = Target.KEY if _is_key(op) else Target.VALUE
-    for lane, head in maxima:
-        emitter.vector(
-            Operation.QUANTIZE,
-            lane,
-            width,
-            target=target,
-            values={"bits": 8, "head": head, "rows": place.rows(head), "scales": place.codes_bytes},
-            a=held.at(lane, head * width),
-            scalar_register=(maxima[lane, head], 0),
-        )
 
 
-def _is_key(op: QuantizedCacheUpdateOp) -> bool:
+def _are_keys(op: QuantizedCacheUpdateOp) -> bool:
     return any(isinstance(use.owner, QuantizedAttentionOp) and use.owner.k == op.result for use in op.result.uses)
 
 
-def _rope_row(emitter: Emitter, lane: int) -> str:
-    """The row of the rope table for the lane's position, loaded where it is first used."""
-    key = f"{ROPE_TABLE}.{lane}"
-    if key not in emitter.constants:
-        place = emitter.memory.parameter(ROPE_TABLE)
-        count = place.shape[1]
-        emitter.constants[key] = emitter.load(key, place.address, count, stride=4 * count, lane=lane)
-    return emitter.constants[key]
+def _rotate(emitter: Emitter, lane: int, count: int, a: At, to: At, maximum: At, *, queries: bool = False) -> None:
+    """Rope, of as many heads as there are elements. queries: with the scale of scores."""
+    width, table = emitter.parameters.head_dim, emitter.table_row(ROPE, lane)
+    first = 2 * width if queries else 0
+    emitter.vector(
+        Operation.ROTATE,
+        lane,
+        count,
+        maximum=Maximum.MAGNITUDE,
+        values={"period": width},
+        a=a,
+        to=to,
+        c=(table, first),
+        d=(table, first + width),
+        max_register=maximum,
+    )
+
+
+def _track(emitter: Emitter, lane: int, count: int, a: At, maximum: At) -> None:
+    emitter.vector(
+        Operation.COPY, lane, count, target=Target.NONE, maximum=Maximum.MAGNITUDE, a=a, max_register=maximum
+    )
 
 
 def attend(emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp, demand: Demand) -> Held:
-    """All heads of all tokens; scores of one group are emitted before the softmax of the group before."""
+    """All heads of all tokens; the scores of one group are emitted before the softmax of the group before."""
+    check_attention(step, op)
     rope = rope_of(op.q)
     q = demand(rope.x if rope else op.q)
     emitter.source = op
     work = _Attention(emitter, step, op, q, rotated=rope is not None)
-    turns = [(head, lane) for head in range(emitter.parameters.kv_heads) for lane in emitter.lanes]
-    for head, lane in turns:
-        work.prepare(head, lane)
-    for turn, (head, lane) in enumerate(turns):
+    groups = [(head, lane) for head in range(emitter.parameters.kv_heads) for lane in emitter.lanes]
+    for turn, (head, lane) in enumerate(groups):
+        if turn % _AT_ONCE == 0:
+            for each in groups[turn : turn + _AT_ONCE]:
+                work.prepare(*each)
         work.scores(turn % 2, head, lane)
         if turn:
-            work.softmax(1 - turn % 2, *turns[turn - 1])
-    work.softmax((len(turns) - 1) % 2, *turns[-1])
+            work.softmax(1 - turn % 2, *groups[turn - 1])
+    work.softmax((len(groups) - 1) % 2, *groups[-1])
     return work.result
 
 
 class _Attention:
+    """One layer's attention; a group is the queries of one head of keys, of one lane."""
+
     def __init__(
         self, emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp, q: Held, *, rotated: bool
     ) -> None:
         self.emitter, self.op, self.q, self.rotated = emitter, op, q, rotated
-        p = self.parameters = emitter.parameters
+        p = emitter.parameters
         self.width, self.group = p.head_dim, p.group
-        self.caches = [emitter.memory.cache(_cache_name(step, cache)) for cache in (op.k, op.v)]
+        self.keys, self.values = _caches(emitter, step, op)
         self.stride = aligned(p.max_context, ALIGNMENT)
         self.queries = emitter.hold("queries", q.count)
-        self.query_maxima = {
-            (head, lane): emitter.registers("max.query") for head in range(p.kv_heads) for lane in emitter.lanes
-        }
+        self.query_maxima: dict[tuple[int, int], At] = {}
         self.result = emitter.hold("attention", q.count, maximum=True)
         self.scored: dict[tuple[int, int], tuple[str, str]] = {}
 
     def prepare(self, head: int, lane: int) -> None:
         """The queries of a group, times the scale, rotated where they have positions."""
         count = self.group * self.width
-        at = head * count
-        into = {"to": self.queries.at(lane, at), "max_register": (self.query_maxima[head, lane], 0)}
+        a, to = self.q.at(lane, head * count), self.queries.at(lane, head * count)
+        maximum = self.query_maxima[head, lane] = (self.emitter.registers("max.query"), 0)
         if self.rotated:
-            table = _rope_row(self.emitter, lane)
-            self.emitter.vector(
-                Operation.ROTATE,
-                lane,
-                count,
-                maximum=Maximum.MAGNITUDE,
-                values={"period": self.width},
-                a=self.q.at(lane, at),
-                c=(table, 2 * self.width),
-                d=(table, 3 * self.width),
-                **into,
-            )
-        else:
-            self.emitter.vector(
-                Operation.SCALE,
-                lane,
-                count,
-                maximum=Maximum.MAGNITUDE,
-                values={"k": fp32_bits(float(query_scale(self.op)))},
-                a=self.q.at(lane, at),
-                **into,
-            )
+            _rotate(self.emitter, lane, count, a, to, maximum, queries=True)
+            return
+        self.emitter.vector(
+            Operation.SCALE,
+            lane,
+            count,
+            maximum=Maximum.MAGNITUDE,
+            values={"k": fp32_bits(float(query_scale(self.op)))},
+            a=a,
+            to=to,
+            max_register=maximum,
+        )
 
     def scores(self, bank: int, head: int, lane: int) -> None:
+        """The scores of a group, by way of a bank."""
         emitter, group = self.emitter, self.group
         emitter.vector(
             Operation.QUANTIZE,
@@ -168,19 +169,18 @@ class _Attention:
             target=Target.QUERY,
             values={"bits": 16, "bank": bank},
             a=self.queries.at(lane, head * group * self.width),
-            scalar_register=(self.query_maxima[head, lane], 0),
+            scalar_register=self.query_maxima.pop((head, lane)),
         )
         scores = emitter.buffer("scores", group * self.stride)
         maxima = emitter.registers("max.score", group)
-        keys, values = self.caches
         fields = {
             "lane": lane,
             "bank": bank,
             "head": head,
-            "keys": keys.rows(head),
-            "key_scales": keys.codes_bytes,
-            "values": values.rows(head),
-            "value_scales": values.codes_bytes,
+            "keys": self.keys.rows(head),
+            "key_scales": self.keys.codes_bytes,
+            "values": self.values.rows(head),
+            "value_scales": self.values.codes_bytes,
             "stride": self.stride,
         }
         emitter.emit(Opcode.SCORES, fields, {"to": (scores, 0), "max_register": (maxima, 0)})
@@ -217,7 +217,7 @@ class _Attention:
                 scalar_register=(largest, 0),
             )
         to = emitter.buffer("values", group * width)
-        fields = {"lane": lane, "bank": bank, "head": head, "values": self.caches[1].rows(head)}
+        fields = {"lane": lane, "bank": bank, "head": head, "values": self.values.rows(head)}
         emitter.emit(Opcode.VALUES, fields, {"to": (to, 0)})
         for query in range(group):
             keep = query or head
@@ -233,16 +233,12 @@ class _Attention:
             )
 
 
-def _cache_name(step: StepFunction, codes: Value) -> str:
-    update = codes.owner
-    argument = step.argument_of(update.cache) if isinstance(update, QuantizedCacheUpdateOp) else None
-    if argument is None:
-        raise RefusedOp(_owner(codes, step), "attention over what is no cache", wanted="the caches that the step writes")
-    return argument.name
-
-
-def _owner(value: Value, step: StepFunction) -> OpView:
-    return value.owner if isinstance(value, OpResult) else step.op
+def _caches(emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp) -> Iterator[CachePlace]:
+    """Where the keys and the values lie."""
+    for codes in (op.k, op.v):
+        update = codes.owner
+        if isinstance(update, QuantizedCacheUpdateOp):
+            yield emitter.memory.cache(argument_name(step, update, update.cache))
 
 
 def widths(op: QuantizedAttentionOp) -> tuple[int, int, int, int]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from elastix.compiler import tokenizer
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import Weights, write_image
 from elastix.compiler.importer.imported import Imported
-from elastix.compiler.ir import shape_of
+from elastix.compiler.ir import ModuleOp
 from elastix.compiler.manifest import FILE_NAME, HostParameter, Layer, file_hash
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.precision.plan_weights import PlanWeights
@@ -16,12 +17,14 @@ from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Inst
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.stages import Stages
-from elastix.compiler.step.layout import Rope, lay_out_step, rope_in
+from elastix.compiler.step.layout import lay_out_step, tables_of
 from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
 from elastix.compiler.step.memory import StepMemory
 from elastix.compiler.step.program import step_processor_of, step_program_of, with_addresses
 from elastix.compiler.step.report import write_report
+from elastix.compiler.step.tables import Table, WithTables
 from elastix.compiler.step_function import step_function
+from elastix.dialects.epu import StepProcessorOp
 
 TOKENIZER_FOLDER: Final = "tokenizer"
 
@@ -33,17 +36,18 @@ class LoweredStep:
     imported: Imported
     parameters: StepParameters
     memory: StepMemory
-    rope: Rope | None
+    tables: tuple[Table, ...]
     program: tuple[Instruction, ...]
 
     @property
     def program_bytes(self) -> bytes:
+        """program.bin."""
         return b"".join(each.encode() for each in self.program)
 
     def weights(self) -> Weights:
         """The model's weights and what the compiler computed beside them."""
         store = self.imported.store
-        return store if self.rope is None else self.rope.table(store)
+        return WithTables(store, {each.name: each.values(store) for each in self.tables})
 
     def manifest(self) -> StepManifest:
         """Without hashes, errors and facts about the model."""
@@ -92,16 +96,24 @@ def lower_step_of(imported: Imported, options: CompileOptions, stages: Stages) -
             run_stage(stage, module, options)
     with module.context:
         step = step_function(module)
-        before = step_processor_of(module).parameters()
-        memory, rope = lay_out_step(step, before), rope_in(step, before)
-        assert all(shape_of(each.value) for each in step.results)
+        parameters = _processor(module).parameters()
+        memory, tables = lay_out_step(step, parameters), tables_of(step, parameters)
     with stages.stage("s5_lower"):
         run_stage("s5_lower", module, options)
     with module.context:
         program = step_program_of(module)
+        if program is None:
+            raise ElastixError("a module without a step program", wanted="one", do="run elx-to-step")
         addresses = {each.sym_name: each.address for each in program.buffers}
         instructions = tuple(with_addresses(program.instructions, addresses))
-        return LoweredStep(imported, program.processor.parameters(), memory, rope, instructions)
+        return LoweredStep(imported, program.processor.parameters(), memory, tables, instructions)
+
+
+def _processor(module: ModuleOp) -> StepProcessorOp:
+    found = step_processor_of(module)
+    if found is None:
+        raise ElastixError("a module without a step processor", wanted="one", do="run choose-step-processor")
+    return found
 
 
 def write_step(
@@ -121,9 +133,7 @@ def write_step(
         run_stage("s6_hardware", imported.module, options, folder=str(folder / "rtl"))
     image = lowered.memory.image
     with stages.stage("weights", total=image.weights) as advance:
-        written = write_image(
-            folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance
-        )
+        written = write_image(folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance)
     (folder / PROGRAM_FILE).write_bytes(lowered.program_bytes)
     with stages.stage("tokenizer"):
         if imported.tokenizer is not None:

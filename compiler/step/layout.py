@@ -1,20 +1,23 @@
 """The memory of a step program, from the step alone: no weights are read."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from elastix.compiler.addresses import Shapes, weight_formats
 from elastix.compiler.arena import aligned
-from elastix.compiler.image import ParameterPlace, Weights, lay_out
-from elastix.compiler.ir import RefusedOp, Value, shape_of
+from elastix.compiler.errors import ElastixError
+from elastix.compiler.image import ImageLayout, ParameterPlace, lay_out
+from elastix.compiler.ir import OpResult, RefusedOp, Value, shape_of
 from elastix.compiler.numbers.formats import Geometry
 from elastix.compiler.processor.step.parameters import StepParameters
-from elastix.compiler.step.attention import ROPE_TABLE, query_scale, rope_of
-from elastix.compiler.step.memory import PAGE, CachePlace, StepMemory, WithComputed, rope_table
+from elastix.compiler.step.memory import PAGE, CachePlace, StepMemory
+from elastix.compiler.step.tables import PositionTable, RopeTable, Table
+from elastix.compiler.step.values import POSITIONS, argument_name, check_register, same_data
 from elastix.compiler.step_function import StepFunction
 from elastix.dialects.elx import (
+    EmbeddingOp,
     LayerNormOp,
     QuantizedAttentionOp,
     QuantizedCacheUpdateOp,
@@ -25,35 +28,56 @@ from elastix.dialects.elx import (
 )
 
 
-@dataclass(frozen=True)
-class Rope:
-    """What the rope table is made of: the name of the frequencies, and factors."""
-
-    inv_freq: str
-    scaling: float
-    query_scale: float
-    positions: int
-
-    def table(self, store: Weights) -> WithComputed:
-        """The store with the table."""
-        frequencies = np.asarray(store.read(self.inv_freq), np.float32)
-        table = rope_table(frequencies, self.positions, self.scaling, np.float32(self.query_scale))
-        return WithComputed(store, {ROPE_TABLE: table})
+def query_scale(op: QuantizedAttentionOp) -> np.float32:
+    """RNE(scale × log2 e): what scores are multiplied by to come in powers of two."""
+    return np.float32(op.scale * np.log2(np.e))
 
 
-def rope_in(step: StepFunction, parameters: StepParameters) -> Rope | None:
-    """The rope of all layers, if the model has one. Raises RefusedOp if layers differ."""
-    found: dict[Rope, RopeOp] = {}
+def rope_of(value: Value) -> RopeOp | None:
+    """The rope whose result this is."""
+    root = same_data(value)
+    return root.owner if isinstance(root, OpResult) and isinstance(root.owner, RopeOp) else None
+
+
+def position_table(step: StepFunction, op: EmbeddingOp, parameters: StepParameters) -> PositionTable:
+    """The table that an embedding without a format looks up. Raises RefusedOp if it is not looked up by position."""
+    check_register(step, op, op.ids, POSITIONS)
+    rows, columns = shape_of(op.table)
+    if rows < parameters.max_context:
+        raise RefusedOp(
+            op,
+            f"{rows} learned positions",
+            wanted=f"one for each of {parameters.max_context} tokens",
+            do=f"compile with --max-context {rows}, or fewer",
+        )
+    return PositionTable(argument_name(step, op, op.table), parameters.max_context, columns)
+
+
+def tables_of(step: StepFunction, parameters: StepParameters) -> tuple[Table, ...]:
+    """All computed tables: the rope's, which is one for all layers, and learned positions. Raises RefusedOp else."""
+    found: dict[Table, None] = {}
     for op in step.block.operations:
         if isinstance(op, QuantizedAttentionOp):
-            rope = rope_of(op.q)
-            if rope is not None:
-                name = _name(step, rope.inv_freq)
-                scale = float(query_scale(op))
-                found.setdefault(Rope(name, rope.scaling, scale, parameters.max_context), rope)
-    if len(found) > 1:
-        raise RefusedOp(list(found.values())[1], "another rope than the layers before", wanted="one for all layers")
-    return next(iter(found), None)
+            found.update(dict.fromkeys(_ropes(step, op, parameters)))
+        elif isinstance(op, EmbeddingOp):
+            found[position_table(step, op, parameters)] = None
+        if sum(isinstance(each, RopeTable) for each in found) > 1:
+            raise RefusedOp(op, "another rope, or another scale, than in layers before", wanted="one for all layers")
+    return tuple(found)
+
+
+def _ropes(step: StepFunction, op: QuantizedAttentionOp, parameters: StepParameters) -> Iterator[RopeTable]:
+    update = op.k.owner
+    keys = update.new if isinstance(update, QuantizedCacheUpdateOp) else op.k
+    for rope in filter(None, (rope_of(op.q), rope_of(keys))):
+        check_register(step, rope, rope.positions, POSITIONS)
+        yield RopeTable(
+            argument_name(step, rope, rope.inv_freq),
+            rope.scaling,
+            float(query_scale(op)),
+            parameters.max_context,
+            parameters.head_dim,
+        )
 
 
 def lay_out_step(step: StepFunction, parameters: StepParameters) -> StepMemory:
@@ -66,23 +90,32 @@ def lay_out_step(step: StepFunction, parameters: StepParameters) -> StepMemory:
         beat=parameters.beat,
         channels=parameters.channels,
     )
-    rope = rope_in(step, parameters)
-    if rope is not None:
-        place = ParameterPlace(ROPE_TABLE, layout.bytes, (rope.positions, 4 * parameters.head_dim), "float32")
-        size = aligned(layout.bytes + place.bytes, PAGE)
-        layout = type(layout)(layout.layers, (*layout.parameters, place), size)
+    for table in tables_of(step, parameters):
+        layout = _with_table(layout, table)
     address = layout.bytes
     caches: list[CachePlace] = []
     for op in step.block.operations:
         if isinstance(op, QuantizedCacheUpdateOp):
-            caches.append(CachePlace.of(_name(step, op.cache), address, parameters))
+            caches.append(CachePlace.of(argument_name(step, op, op.cache), address, parameters))
             address += caches[-1].bytes
-    head = [op for op in readers if isinstance(op, QuantizedLinearOp)][-1]
-    geometry = Geometry(head.format, *shape_of(head.weight), parameters.beat, parameters.channels)
-    stride = aligned(geometry.result_bytes)
+    stride = _logits(readers, parameters)
     logits = aligned(address, PAGE)
     program = aligned(logits + parameters.lanes * stride, PAGE)
     return StepMemory(layout, tuple(caches), logits, stride, program)
+
+
+def _with_table(layout: ImageLayout, table: Table) -> ImageLayout:
+    place = ParameterPlace(table.name, layout.bytes, table.shape, "float32")
+    return replace(layout, parameters=(*layout.parameters, place), bytes=aligned(layout.bytes + place.bytes, PAGE))
+
+
+def _logits(readers: list[QuantizedLinearOp | QuantizedEmbeddingOp], parameters: StepParameters) -> int:
+    """Bytes of the results of the last layer."""
+    heads = [op for op in readers if isinstance(op, QuantizedLinearOp)]
+    if not heads:
+        raise ElastixError("a step without linear layers", wanted="a language model with a head")
+    rows, columns = shape_of(heads[-1].weight)
+    return aligned(Geometry(heads[-1].format, rows, columns, parameters.beat, parameters.channels).result_bytes)
 
 
 def _vectors(step: StepFunction) -> Iterator[str]:
@@ -90,17 +123,11 @@ def _vectors(step: StepFunction) -> Iterator[str]:
     for op in step.block.operations:
         match op:
             case RmsNormOp():
-                yield _name(step, op.weight)
+                yield argument_name(step, op, op.weight)
             case LayerNormOp():
-                yield from (_name(step, op.weight), _name(step, op.bias))
+                yield argument_name(step, op, op.weight)
+                yield argument_name(step, op, op.bias)
             case QuantizedLinearOp() if op.bias is not None:
-                yield _name(step, op.bias)
+                yield argument_name(step, op, op.bias)
             case _:
                 pass
-
-
-def _name(step: StepFunction, value: Value) -> str:
-    argument = step.argument_of(value)
-    if argument is None:
-        raise RefusedOp(value.owner, "a value that is computed", wanted="an argument of the step")
-    return argument.name

@@ -1,4 +1,4 @@
-"""LINEAR: a packed layer, and what happens to its results on their way."""
+"""LINEAR and EMBED: packed weights, and what happens to results on their way."""
 
 from elastix.compiler.image import LayerPlace
 from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
@@ -23,48 +23,75 @@ def weight_fields(place: LayerPlace) -> dict[str, int]:
 
 
 def linear(
-    emitter: Emitter,
-    place: LayerPlace,
-    operation: Operation,
-    second: Held | None,
-    bias: str,
-    *,
-    maximum: bool,
-    memory: bool,
+    emitter: Emitter, place: LayerPlace, operation: Operation, second: Held | None, bias: str, *, maximum: bool
 ) -> Held:
-    """All tokens times the weights at `place`.
+    """All tokens times the weights at `place`, to vector memory.
 
-    second: b of ADD and MULTIPLY. bias: name of a stored vector that is added; then `operation` is COPY. memory: these
-    are the logits.
+    second: b of ADD and MULTIPLY, as long as the results. bias: name of a stored vector that is added; then `operation`
+    is COPY.
     """
-    fields = {**weight_fields(place), "rows": place.geometry.rows, "operation": operation}
-    if memory:
-        logits = {"target": Target.MEMORY, "to": emitter.memory.logits_address, "arg_max": 1}
-        emitter.emit(Opcode.LINEAR, {**fields, **logits, "lane_stride": emitter.memory.logits_stride}, {})
-        return Held("", place.geometry.rows, 0)
     held = emitter.hold(place.name.removesuffix(".weight"), place.geometry.rows, maximum=maximum)
+    fields = {
+        **weight_fields(place),
+        "rows": place.geometry.rows,
+        "operation": Operation.ADD_CONSTANT if bias else operation,
+        "target": Target.VECTOR,
+        "lane_stride": held.frame,
+        "maximum": Maximum.MAGNITUDE if maximum else Maximum.NONE,
+    }
     buffers: dict[str, At] = {"to": held.at(0)}
     if bias:
-        fields["operation"] = Operation.ADD_CONSTANT
         buffers["from"] = (emitter.parameter(bias), 0)
     elif second is not None:
-        assert second.frame == held.frame, "what is combined has one length"
         buffers["from"] = second.at(0)
     if maximum:
-        fields["maximum"] = Maximum.MAGNITUDE
         buffers["max_register"] = (held.maximum, 0)
-    emitter.emit(Opcode.LINEAR, {**fields, "target": Target.VECTOR, "lane_stride": held.frame}, buffers)
+    emitter.emit(Opcode.LINEAR, fields, buffers)
     return held
 
 
-def track(emitter: Emitter, held: Held, lane: int) -> None:
-    """The largest magnitude of what is held already."""
-    emitter.vector(
-        Operation.COPY,
-        lane,
-        held.count,
-        target=Target.NONE,
-        maximum=Maximum.MAGNITUDE,
-        a=held.at(lane),
-        max_register=(held.maximum, lane),
-    )
+def logits(emitter: Emitter, place: LayerPlace) -> None:
+    """All tokens times the weights at `place`, to memory, with the arg max of each token."""
+    fields = {
+        **weight_fields(place),
+        "rows": place.geometry.rows,
+        "target": Target.MEMORY,
+        "arg_max": 1,
+        "to": emitter.memory.logits_address,
+        "lane_stride": emitter.memory.logits_stride,
+    }
+    emitter.emit(Opcode.LINEAR, fields, {})
+
+
+def embed(emitter: Emitter, place: LayerPlace, *, maximum: bool) -> Held:
+    """Each token's row of a packed table."""
+    held = emitter.hold("embedding", place.geometry.columns, maximum=maximum)
+    for lane in emitter.lanes:
+        emitter.emit(Opcode.EMBED, {**weight_fields(place), "lane": lane}, {"to": held.at(lane)})
+    _track(emitter, held)
+    return held
+
+
+def load_rows(emitter: Emitter, table: str, columns: int, *, maximum: bool) -> Held:
+    """Each token's row, by position, of a table in fp32."""
+    place = emitter.memory.parameter(table)
+    held = emitter.hold("positions", columns, maximum=maximum)
+    for lane in emitter.lanes:
+        stride = 4 * place.shape[1]
+        emitter.load(held.at(lane), Target.VECTOR, place.address, columns, stride=stride, lane=lane)
+    _track(emitter, held)
+    return held
+
+
+def _track(emitter: Emitter, held: Held) -> None:
+    """The largest magnitudes of what is held already, where they are wanted."""
+    for lane in emitter.lanes if held.maximum else ():
+        emitter.vector(
+            Operation.COPY,
+            lane,
+            held.count,
+            target=Target.NONE,
+            maximum=Maximum.MAGNITUDE,
+            a=held.at(lane),
+            max_register=(held.maximum, lane),
+        )

@@ -1,18 +1,27 @@
 """Every op of a decode step as instructions: what a result needs is emitted before it, nothing else."""
 
-from collections.abc import Callable, Sequence
-from math import prod
-from typing import Any, Final
-
-from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value, shape_of
-from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
-from elastix.compiler.step.attention import attend, keep_row
+from elastix.compiler.image import LayerPlace
+from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value
+from elastix.compiler.processor.step.instructions import Maximum, Operation, Target
+from elastix.compiler.processor.step.parameters import ALIGNMENT
+from elastix.compiler.step.attention import attend, keep_rows
 from elastix.compiler.step.emitter import Emitter, Held
-from elastix.compiler.step.linear import linear, track, weight_fields
+from elastix.compiler.step.layout import position_table
+from elastix.compiler.step.linear import embed, linear, load_rows, logits
 from elastix.compiler.step.norms import layer_norm, rms_norm
+from elastix.compiler.step.values import (
+    IDS,
+    argument_name,
+    check_register,
+    plain_linear,
+    rows_of,
+    same_data,
+    wants_maximum,
+)
 from elastix.compiler.step_function import StepFunction
 from elastix.dialects.elx import (
     ActivationOp,
+    EmbeddingOp,
     GatedActivationOp,
     LayerNormOp,
     QuantizedAttentionOp,
@@ -20,35 +29,44 @@ from elastix.dialects.elx import (
     QuantizedEmbeddingOp,
     QuantizedLinearOp,
     QuantizeOp,
-    ReshapeOp,
     ResidualOp,
     RmsNormOp,
-    TransposeOp,
 )
-
-SAME_DATA: Final = (ReshapeOp, TransposeOp)
 
 
 def lower_step(step: StepFunction, emitter: Emitter) -> None:
-    """Emit the whole step, caches in the order of the results and logits last.
+    """Emit the whole step, caches in the order of the results and logits last; END is the caller's.
 
     Raises RefusedOp for an op that the step processor has no instructions for.
     """
-    lowering = _Lowering(step, emitter)
-    logits = [each.value for each in step.results if not each.writes]
-    if len(logits) != 1 or not isinstance(logits[0], OpResult):
-        raise RefusedOp(step.op, f"{len(logits)} results beside caches", wanted="one, the logits of a language model")
-    for each in step.results:
-        if each.writes:
-            lowering.demand(each.value)
-    lowering.logits(logits[0])
-    emitter.source = step.op
-    emitter.emit(Opcode.END, {}, {})
+    _Lowering(step, emitter).all()
 
 
 class _Lowering:
+    """One step; `kept`: the cache updates that are emitted."""
+
     def __init__(self, step: StepFunction, emitter: Emitter) -> None:
         self.step, self.emitter = step, emitter
+        self.kept: set[OpView] = set()
+
+    def all(self) -> None:
+        results = [each.value for each in self.step.results if not each.writes]
+        if len(results) != 1:
+            raise RefusedOp(
+                self.step.op, f"{len(results)} results beside caches", wanted="one, the logits of a language model"
+            )
+        for each in self.step.results:
+            if each.writes:
+                self.keep(each.value)
+        layer = plain_linear(results[0])
+        if layer is None:
+            raise RefusedOp(
+                self.step.op,
+                "logits that are not the results of a linear layer without bias",
+                wanted="a language model's head",
+            )
+        self.quantize(layer)
+        logits(self.emitter, self.place(layer, layer.weight))
 
     def demand(self, value: Value) -> Held:
         """Where the value is held, having been computed."""
@@ -56,79 +74,93 @@ class _Lowering:
         if root not in self.emitter.held:
             if not isinstance(root, OpResult):
                 argument = self.step.argument_of(root)
-                name = argument.name if argument else str(root)
-                raise RefusedOp(self.step.op, f"the argument {name} as a vector", wanted="weights, caches, ids, positions")
-            held = self._compute(root.owner)
-            if held is not None:
-                self.emitter.held[root] = held
-        return self.emitter.held.get(root, Held("", 0, 0))
+                found = f"the argument {argument.name} as a vector" if argument else "a value from nowhere"
+                raise RefusedOp(self.step.op, found, wanted="vectors that the step computes")
+            self.emitter.held[root] = self.compute(root.owner)
+        return self.emitter.held[root]
 
-    def _compute(self, op: OpView) -> Held | None:
-        emitter = self.emitter
+    def compute(self, op: OpView) -> Held:
+        """Emit what an op computes."""
         match op:
-            case QuantizedEmbeddingOp():
-                return self._at(op, lambda: self._embedding(op))
-            case RmsNormOp():
-                x = self.demand(op.x)
-                return self._at(op, lambda: rms_norm(emitter, op, x, self._weight(op, op.weight)))
-            case LayerNormOp():
-                x = self.demand(op.x)
-                weights = (self._weight(op, op.weight), self._weight(op, op.bias))
-                return self._at(op, lambda: layer_norm(emitter, op, x, *weights))
+            case QuantizedEmbeddingOp() | EmbeddingOp():
+                return self.embedding(op)
+            case RmsNormOp() | LayerNormOp():
+                return self.norm(op)
             case QuantizedLinearOp():
-                return self._linear(op, Operation.COPY, None, op.result)
+                return self.linear(op, Operation.COPY, None, op.result)
             case ResidualOp():
-                return self._residual(op)
+                return self.residual(op)
             case GatedActivationOp():
-                return self._gated(op)
+                return self.gated(op)
             case ActivationOp():
-                return self._activation(op, op.x, op.result)
-            case QuantizedCacheUpdateOp():
-                return self._cache_update(op)
+                return self.activation(op, op.x, op.result)
             case QuantizedAttentionOp():
                 for cache in (op.k, op.v):
-                    self.demand(cache)
-                return self._at(op, lambda: attend(emitter, self.step, op, self.demand))
+                    self.keep(cache)
+                return attend(self.emitter, self.step, op, self.demand)
             case _:
-                raise RefusedOp(
-                    op, "an op that the step processor has no instructions for", wanted="compile without --whole-step"
-                )
+                raise RefusedOp(op, "the step processor has no instructions for it", do="compile without --whole-step")
 
-    def _at(self, op: OpView, emit: Callable[[], Any]) -> Any:
+    def place(self, op: QuantizedLinearOp | QuantizedEmbeddingOp, weight: Value) -> LayerPlace:
+        """Where the packed weights of an op lie."""
+        return self.emitter.memory.layer(argument_name(self.step, op, weight))
+
+    def keep(self, cache: Value) -> None:
+        """Emit what writes a cache, once."""
+        op = cache.owner if isinstance(cache, OpResult) else None
+        if not isinstance(op, QuantizedCacheUpdateOp):
+            raise RefusedOp(
+                op or self.step.op,
+                "a cache that the step does not write as codes",
+                wanted="caches of 8 bits",
+                do="compile with --kv-bits 8",
+            )
+        if op not in self.kept:
+            self.kept.add(op)
+            keep_rows(self.emitter, self.step, op, self.demand)
+
+    def embedding(self, op: QuantizedEmbeddingOp | EmbeddingOp) -> Held:
+        """A row of a packed table by token, or of a table in fp32 by position."""
+        emitter, maximum = self.emitter, wants_maximum(op.result)
+        emitter.source = op
+        if isinstance(op, EmbeddingOp):
+            table = position_table(self.step, op, emitter.parameters)
+            return load_rows(emitter, table.name, table.columns, maximum=maximum)
+        check_register(self.step, op, op.ids, IDS)
+        return embed(emitter, self.place(op, op.table), maximum=maximum)
+
+    def norm(self, op: RmsNormOp | LayerNormOp) -> Held:
+        """A norm of a token, or of each of its heads."""
+        x, rows = self.demand(op.x), rows_of(op)
         self.emitter.source = op
-        return emit()
+        weight = argument_name(self.step, op, op.weight)
+        if isinstance(op, LayerNormOp):
+            if rows != 1:
+                raise RefusedOp(op, f"{rows} rows of a token", wanted="one", do="compile without --whole-step")
+            return layer_norm(self.emitter, x, weight, argument_name(self.step, op, op.bias), eps=op.eps)
+        if rows > 1 and x.count // rows % ALIGNMENT:
+            raise RefusedOp(op, f"rows of {x.count // rows} elements", wanted=f"a multiple of {ALIGNMENT}")
+        return rms_norm(self.emitter, x, weight, eps=op.eps, maximum=wants_maximum(op.result), rows=rows)
 
-    def _weight(self, op: OpView, value: Value) -> str:
-        argument = self.step.argument_of(value)
-        if argument is None:
-            raise RefusedOp(op, "a weight that is computed", wanted="a weight of the model")
-        return argument.name
-
-    def _embedding(self, op: QuantizedEmbeddingOp) -> Held:
-        emitter = self.emitter
-        place = emitter.memory.layer(self._weight(op, op.table))
-        held = emitter.hold("embedding", place.geometry.columns, maximum=wants_maximum(op.result))
-        for lane in emitter.lanes:
-            fields = {**weight_fields(place), "lane": lane}
-            emitter.emit(Opcode.EMBED, fields, {"to": held.at(lane)})
-            if held.maximum:
-                track(emitter, held, lane)
-        return held
-
-    def _linear(
-        self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value, *, memory: bool = False
-    ) -> Held:
+    def linear(self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value) -> Held:
         """The layer with an operation on its results, which are then `result`."""
-        quantize = op.x.owner
-        assert isinstance(quantize, QuantizeOp)
-        place = self.emitter.memory.layer(self._weight(op, op.weight))
-        bias = self._weight(op, op.bias) if op.bias is not None else ""
-        if quantize.quantized not in self.emitter.held:
+        self.quantize(op)
+        bias = argument_name(self.step, op, op.bias) if op.bias is not None else ""
+        place = self.place(op, op.weight)
+        return linear(self.emitter, place, operation, second, bias, maximum=wants_maximum(result))
+
+    def quantize(self, op: QuantizedLinearOp) -> None:
+        """Bring the layer's activations into the activation buffer, where they are not there already."""
+        emitter, quantize = self.emitter, op.x.owner
+        if not isinstance(quantize, QuantizeOp):
+            raise RefusedOp(op, "activations that nothing here quantizes", wanted="an elx.quantize")
+        if quantize.quantized not in emitter.held:
             x = self.demand(quantize.x)
-            self._forget_activations()
-            self.emitter.source = quantize
-            for lane in self.emitter.lanes:
-                self.emitter.vector(
+            for value in [each for each in emitter.held if isinstance(each.owner, QuantizeOp)]:
+                del emitter.held[value]  # the buffer holds one tensor
+            emitter.source = quantize
+            for lane in emitter.lanes:
+                emitter.vector(
                     Operation.QUANTIZE,
                     lane,
                     x.count,
@@ -137,109 +169,47 @@ class _Lowering:
                     a=x.at(lane),
                     scalar_register=(x.maximum, lane),
                 )
-            self.emitter.held[quantize.quantized] = x
-        self.emitter.source = op
-        return linear(
-            self.emitter,
-            place,
-            operation,
-            second,
-            bias,
-            maximum=wants_maximum(result),
-            memory=memory,
-        )
+            emitter.held[quantize.quantized] = x
+        emitter.source = op
 
-    def _forget_activations(self) -> None:
-        """The activation buffer holds one tensor: another is about to take its place."""
-        for value in [each for each in self.emitter.held if isinstance(each.owner, QuantizeOp)]:
-            del self.emitter.held[value]
-
-    def _residual(self, op: ResidualOp) -> Held:
+    def residual(self, op: ResidualOp) -> Held:
+        """A sum: as results leave the matrix engine, else in a pass of its own."""
         for y, x in ((op.b, op.a), (op.a, op.b)):
             layer = plain_linear(y)
             if layer is not None:
-                second = self.demand(x)
-                return self._linear(layer, Operation.ADD, second, op.result)
-        a, b = self.demand(op.a), self.demand(op.b)
-        return self._at(op, lambda: self._elementwise(Operation.ADD, a, b, op.result))
+                return self.linear(layer, Operation.ADD, self.demand(x), op.result)
+        return self.elementwise(op, Operation.ADD, self.demand(op.a), self.demand(op.b), op.result)
 
-    def _gated(self, op: GatedActivationOp) -> Held:
-        gate = self._activation(op, op.gate, None)
+    def gated(self, op: GatedActivationOp) -> Held:
+        """The activation of one layer times another one's results."""
+        gate = self.activation(op, op.gate, None)
         layer = plain_linear(op.up)
         if layer is not None:
-            return self._linear(layer, Operation.MULTIPLY, gate, op.result)
-        up = self.demand(op.up)
-        return self._at(op, lambda: self._elementwise(Operation.MULTIPLY, gate, up, op.result))
+            return self.linear(layer, Operation.MULTIPLY, gate, op.result)
+        return self.elementwise(op, Operation.MULTIPLY, gate, self.demand(op.up), op.result)
 
-    def _activation(self, op: OpView, x: Value, result: Value | None) -> Held:
+    def activation(self, op: OpView, x: Value, result: Value | None) -> Held:
+        """The activation of x. result: None if it is a gate, which a product is made of alone."""
         layer = plain_linear(x)
         if layer is not None:
-            return self._linear(layer, Operation.ACTIVATE, None, result if result is not None else layer.result)
-        held = self.demand(x)
-        return self._at(op, lambda: self._elementwise(Operation.ACTIVATE, held, None, result))
+            return self.linear(layer, Operation.ACTIVATE, None, layer.result if result is None else result)
+        return self.elementwise(op, Operation.ACTIVATE, self.demand(x), None, result)
 
-    def _elementwise(self, operation: Operation, a: Held, b: Held | None, result: Value | None) -> Held:
+    def elementwise(self, op: OpView, operation: Operation, a: Held, b: Held | None, result: Value | None) -> Held:
+        """One pass over all elements of every token."""
         emitter = self.emitter
+        emitter.source = op
         held = emitter.hold(operation.name.lower(), a.count, maximum=result is not None and wants_maximum(result))
         for lane in emitter.lanes:
-            buffers = {"a": a.at(lane), "to": held.at(lane)}
-            if b is not None:
-                buffers["b"] = b.at(lane)
-            if held.maximum:
-                buffers["max_register"] = (held.maximum, lane)
+            second = {} if b is None else {"b": b.at(lane)}
+            tracked = {"max_register": (held.maximum, lane)} if held.maximum else {}
             emitter.vector(
-                operation, lane, a.count, maximum=Maximum.MAGNITUDE if held.maximum else Maximum.NONE, **buffers
+                operation,
+                lane,
+                a.count,
+                maximum=Maximum.MAGNITUDE if held.maximum else Maximum.NONE,
+                a=a.at(lane),
+                to=held.at(lane),
+                others={**second, **tracked},
             )
         return held
-
-    def _cache_update(self, op: QuantizedCacheUpdateOp) -> Held:
-        argument = self.step.argument_of(op.cache)
-        if argument is None:
-            raise RefusedOp(op, "a cache that is computed", wanted="a cache argument of the step")
-        keep_row(self.emitter, self.step, op, argument.name, self.demand)
-        return Held("", 0, 0)
-
-    def logits(self, value: OpResult) -> None:
-        """The last layer, straight to memory."""
-        layer = plain_linear(value)
-        if layer is None:
-            raise RefusedOp(value.owner, "logits that are no linear layer without bias", wanted="a language model's head")
-        self._linear(layer, Operation.COPY, None, layer.result, memory=True)
-
-
-def same_data(value: Value) -> Value:
-    """The value whose elements these are, in the same order: through reshapes, and transposes of axes of size 1."""
-    while isinstance(value, OpResult) and isinstance(value.owner, SAME_DATA):
-        op = value.owner
-        if isinstance(op, TransposeOp):
-            kept = [axis for axis in op.permutation if shape_of(op.x)[axis] != 1]
-            if kept != sorted(kept):
-                raise RefusedOp(op, "a transpose that moves data", wanted="a step of one token")
-        value = op.x
-    return value
-
-
-def users(value: Value) -> Sequence[OpView]:
-    """The ops that read a value, through those that move no data."""
-    found: list[OpView] = []
-    for use in value.uses:
-        owner = use.owner
-        found += users(owner.results[0]) if isinstance(owner, SAME_DATA) else [owner]
-    return found
-
-
-def plain_linear(value: Value) -> QuantizedLinearOp | None:
-    """The layer without bias whose results these are, if nothing else reads them."""
-    root = same_data(value)
-    if isinstance(root, OpResult) and isinstance(root.owner, QuantizedLinearOp) and len(users(root)) == 1:
-        return root.owner if root.owner.bias is None else None
-    return None
-
-
-def wants_maximum(value: Value) -> bool:
-    """Whether a reader quantizes the value or norms it."""
-    return any(isinstance(user, QuantizeOp | RmsNormOp | LayerNormOp) for user in users(value))
-
-
-def elements(value: Value) -> int:
-    return prod(shape_of(value))

@@ -1,15 +1,10 @@
 """Where everything of a step program lies in memory: weights, constants, programs, caches, logits."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from elastix.compiler.arena import aligned
-from elastix.compiler.errors import ElastixError
-from elastix.compiler.image import ImageLayout, LayerPlace, ParameterPlace, Weights
+from elastix.compiler.image import ImageLayout, LayerPlace, ParameterPlace
 from elastix.compiler.processor.step.parameters import StepParameters
 
 PAGE: Final = 4096
@@ -56,45 +51,13 @@ class StepMemory:
     program_address: int
 
     def layer(self, name: str) -> LayerPlace:
+        """Where packed weights lie."""
         return next(each for each in self.image.layers if each.name == name)
 
     def parameter(self, name: str) -> ParameterPlace:
+        """Where a stored vector or a table lies."""
         return next(each for each in self.image.parameters if each.name == name)
 
     def cache(self, name: str) -> CachePlace:
+        """Where the cache of this argument's name lies."""
         return next(each for each in self.caches if each.name == name)
-
-
-class WithComputed:
-    """A weight store and some tensors that the compiler computed, by name; a computed one hides a stored one."""
-
-    def __init__(self, store: Weights, computed: Mapping[str, NDArray[np.float32]]) -> None:
-        self._store, self._computed = store, computed
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._computed[name].shape if name in self._computed else self._store.shape(name)
-
-    def dtype(self, name: str) -> str:
-        return "F32" if name in self._computed else self._store.dtype(name)
-
-    def read(self, name: str) -> NDArray[Any]:
-        return self._computed[name] if name in self._computed else self._store.read(name)
-
-
-def rope_table(
-    inv_freq: NDArray[np.float32], positions: int, scaling: float, query_scale: np.float32
-) -> NDArray[np.float32]:
-    """Rows of 4·Dh values for positions 0 …: C and S of keys, then of queries (C20).
-
-    inv_freq: Dh/2. query_scale: RNE(scale × log2 e). The sines are computed in float64.
-    """
-    if not np.all(np.isfinite(inv_freq)):
-        raise ElastixError("rope frequencies that are not finite", wanted="numbers")
-    angles = np.arange(positions, dtype=np.float64)[:, None] * inv_freq.astype(np.float64)
-    cosine = (np.cos(angles) * scaling).astype(np.float32)
-    sine = (np.sin(angles) * scaling).astype(np.float32)
-    keys = np.concatenate([cosine, cosine, -sine, sine], axis=1)
-    return np.concatenate([keys, keys * query_scale], axis=1)

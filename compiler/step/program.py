@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from elastix.compiler.arena import aligned
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.ir import RefusedOp
 from elastix.compiler.ir.core import ModuleOp
 from elastix.compiler.processor.step.instructions import Instruction, Opcode
 from elastix.compiler.step.emitter import FRAME_ALIGNMENT
@@ -27,20 +28,33 @@ class StepProgram:
         return [op for op in self.op.body.blocks[0].operations if isinstance(op, InstructionOp)]
 
 
-def step_processor_of(module: ModuleOp) -> StepProcessorOp:
-    """The step processor of a module; raises ElastixError if it names none, or several."""
+def step_processor_of(module: ModuleOp) -> StepProcessorOp | None:
+    """The step processor of a module, None if it names none; raises ElastixError if it names several."""
     found = [op for op in module.body.operations if isinstance(op, StepProcessorOp)]
-    if len(found) != 1:
-        raise ElastixError(f"{len(found)} epu.step_processor ops", wanted="one", do="run choose-step-processor first")
-    return found[0]
+    if len(found) > 1:
+        raise ElastixError(f"{len(found)} epu.step_processor ops", wanted="one at most")
+    return found[0] if found else None
 
 
-def step_program_of(module: ModuleOp) -> StepProgram:
-    """The step program of a module; raises ElastixError if it has none, or several."""
+def step_program_of(module: ModuleOp) -> StepProgram | None:
+    """The step program of a module, None if it has none.
+
+    Raises ElastixError if it has several, or one whose processor is not there, or that does not end with END.
+    """
     found = [op for op in module.body.operations if isinstance(op, StepProgramOp)]
-    if len(found) != 1:
-        raise ElastixError(f"{len(found)} epu.step_program ops", wanted="one", do="run elx-to-step first")
-    return StepProgram(found[0], step_processor_of(module))
+    if not found:
+        return None
+    processor = step_processor_of(module)
+    if len(found) > 1 or processor is None:
+        raise ElastixError(
+            f"{len(found)} epu.step_program ops and {'no' if processor is None else 'an'} epu.step_processor",
+            wanted="one program and its processor",
+        )
+    program = StepProgram(found[0], processor)
+    ends = [index for index, op in enumerate(program.instructions) if op.opcode == "end"]
+    if ends != [len(program.instructions) - 1]:
+        raise RefusedOp(found[0], f"END at {ends}", wanted="one, as the last instruction")
+    return program
 
 
 def virtual_addresses(buffers: Sequence[BufferOp]) -> dict[str, int]:

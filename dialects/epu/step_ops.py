@@ -94,8 +94,7 @@ def _is_fields(attribute: Any) -> bool:
 
 def _is_buffers(attribute: Any) -> bool:
     return isinstance(attribute, DictAttr) and all(
-        isinstance(each.attr, ArrayAttr)
-        and [type(part) for part in each.attr] == [FlatSymbolRefAttr, IntegerAttr]
+        isinstance(each.attr, ArrayAttr) and [type(part) for part in each.attr] == [FlatSymbolRefAttr, IntegerAttr]
         for each in attribute
     )
 
@@ -142,10 +141,33 @@ class StepProcessorOp(Op, dialect=Epu, name="step_processor", pure=False):
 
     def parameters(self) -> StepParameters:
         """The same as a value. Raises ElastixError for a processor that cannot be."""
-        values = {field.name: getattr(self, field.name) for field in self.fields if field.name != "sym_name"}
         return StepParameters(
-            **{name: tuple(value) if isinstance(value, tuple) else value for name, value in values.items()}
+            beat=self.beat,
+            activation_bits=self.activation_bits,
+            lanes=self.lanes,
+            channels=self.channels,
+            max_tiles=self.max_tiles,
+            max_burst=self.max_burst,
+            fifo_beats=self.fifo_beats,
+            crc=self.crc,
+            vector_lanes=self.vector_lanes,
+            vector_elements=self.vector_elements,
+            constant_elements=self.constant_elements,
+            max_context=self.max_context,
+            head_dim=self.head_dim,
+            kv_heads=self.kv_heads,
+            group=self.group,
+            attention_lanes=self.attention_lanes,
+            activations=tuple(self.activations),
+            features=tuple(self.features),
         )
+
+    @classmethod
+    def of(cls, sym_name: str, parameters: StepParameters) -> "StepProcessorOp":
+        """Build the op of these parameters."""
+        names = {"activations": Names(parameters.activations), "features": Names(parameters.features)}
+        values: dict[str, Any] = {**vars(parameters), **names}
+        return cls(sym_name=sym_name, **values)
 
     def resize(self, vector_elements: int, constant_elements: int) -> None:
         """Give the on-chip memories their sizes."""

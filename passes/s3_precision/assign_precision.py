@@ -9,14 +9,16 @@ from elastix.compiler.numbers.formats import ACTIVATION_BITS
 from elastix.compiler.numbers.plan import Override, load_plan, uniform
 from elastix.dialects.elx import LinearOp
 from elastix.dialects.elx.format import to_mlir
-from elastix.passes.s3_precision.weights import weight_name, weight_readers
+from elastix.passes.s3_precision.weights import by_position, weight_name, weight_readers
 
 ACTIVATION_BITS_ATTRIBUTE: Final = "elx.activation_bits"
 """On the module: A, for the pass that quantizes."""
 
 
 @compiler_pass
-def assign_precision(module: ModuleOp, *, bits: int = 8, plan: str = "", activation_bits: int = 11) -> None:
+def assign_precision(
+    module: ModuleOp, *, bits: int = 8, plan: str = "", activation_bits: int = 11, positions: bool = True
+) -> None:
     """Set `format` on every `elx.linear` and `elx.embedding` whose weight is an argument of its function.
 
     A weight that several ops read has one name, hence one format. Linear layers whose activations the plan gives fewer
@@ -26,6 +28,7 @@ def assign_precision(module: ModuleOp, *, bits: int = 8, plan: str = "", activat
     bits: of every weight, 1 … 8, where no plan says otherwise.
     plan: path of a YAML file or a plan folder, described in compiler/numbers/plan.py.
     activation_bits: A, 8 … 12, noted on the module.
+    positions: false leaves tables of learned positions in fp32.
     """
     if activation_bits not in ACTIVATION_BITS:
         raise ElastixError(f"activations of {activation_bits} bits", wanted="8 to 12 bits")
@@ -34,7 +37,9 @@ def assign_precision(module: ModuleOp, *, bits: int = 8, plan: str = "", activat
     names = [weight_name(reader) for reader in readers]
     chosen.check(sorted({name for name in names if name}))
     for reader, name in zip(readers, names, strict=True):
-        if name:
+        if name and not positions and by_position(reader):
+            remark(reader, "keeps its table in fp32: rows are looked up by position")
+        elif name:
             line = chosen.line_of(name)
             reader.attributes["format"] = to_mlir(line.format)
             fewer = _fewer(line, activation_bits)

@@ -7,6 +7,7 @@ from elastix.compiler.ir import (
     BlockArgument,
     ModuleOp,
     Operation,
+    OpResult,
     OpView,
     RefusedOp,
     Value,
@@ -43,6 +44,14 @@ def weight_name(op: WeightReader) -> str:
     """The `elx.name` of the stored argument that is the op's weight; empty if it is none."""
     argument = stored_argument(weight_of(op))
     return name_of(argument) if argument is not None else ""
+
+
+def by_position(op: WeightReader) -> bool:
+    """Whether this looks up rows of a table by the step's input `positions`."""
+    ids = op.ids if isinstance(op, EmbeddingOp) else None
+    while isinstance(ids, OpResult) and isinstance(ids.owner, ReshapeOp):
+        ids = ids.owner.x
+    return isinstance(ids, BlockArgument) and name_of(ids) == "positions"
 
 
 WEIGHT: Final = 1

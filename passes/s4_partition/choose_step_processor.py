@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from elastix.compiler.arena import aligned
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import RefusedOp, build_at, compiler_pass, ops_of, shape_of
 from elastix.compiler.ir.core import InsertionPoint, IntegerAttr, Location, ModuleOp
 from elastix.compiler.processor.parameters import COLUMNS
-from elastix.compiler.processor.step.parameters import ALIGNMENT, StepParameters
+from elastix.compiler.processor.step.parameters import ALIGNMENT, HEAD_DIMS, StepParameters
 from elastix.compiler.step.attention import widths
+from elastix.compiler.step.program import step_processor_of
 from elastix.dialects.elx import (
     ActivationOp,
     GatedActivationOp,
@@ -18,7 +18,7 @@ from elastix.dialects.elx import (
     QuantizedLinearOp,
     RopeOp,
 )
-from elastix.dialects.epu import Names, StepProcessorOp
+from elastix.dialects.epu import StepProcessorOp
 from elastix.passes.s3_precision.assign_precision import ACTIVATION_BITS_ATTRIBUTE
 
 _USED_BY: Final = {
@@ -46,8 +46,8 @@ def choose_step_processor(
     """Add the `epu.step_processor` that a decode step needs: sizes from its attention and layers, features it uses.
 
     The sizes of the on-chip memories are set by `allocate-buffers`. A module that names a step processor keeps it.
-    Refuses steps without attention over caches of codes, layers whose attention differs, and parameters that no
-    processor can have.
+    Refuses steps without attention over caches of codes, layers whose attention differs, two kinds of activations, and
+    parameters that no processor can have.
 
     beat: bits that an engine takes a cycle and channel: 64, 128, 256 or 512.
     lanes: tokens that share one pass over the weights.
@@ -57,20 +57,16 @@ def choose_step_processor(
     max_burst: beats of an AXI burst.
     fifo_beats: beats of a channel's FIFO, a power of two.
     """
-    if any(isinstance(op, StepProcessorOp) for op in module.body.operations):
+    if step_processor_of(module) is not None:
         return
     attention = list(ops_of(module, QuantizedAttentionOp))
     if not attention:
         raise ElastixError(
-            "a step without attention over caches of codes",
-            wanted="a decode step of a language model, its caches quantized",
+            "a model without attention over cached keys and values of 8 bits",
+            wanted="the decode step of a language model",
             do="compile without --whole-step",
         )
-    heads, kv_heads, width, rows = widths(attention[0])
-    for op in attention:
-        if widths(op) != (heads, kv_heads, width, rows):
-            raise RefusedOp(op, "attention of another shape than in the layers before", wanted="one for all layers")
-    kinds = [op.kind for op in ops_of(module, ActivationOp)] + [op.kind for op in ops_of(module, GatedActivationOp)]
+    heads, kv_heads, width, rows = _widths(attention)
     columns = [shape_of(op.weight)[1] for op in ops_of(module, QuantizedLinearOp)]
     attributes = module.operation.attributes
     noted = ACTIVATION_BITS_ATTRIBUTE in attributes
@@ -90,9 +86,42 @@ def choose_step_processor(
         kv_heads=kv_heads,
         group=heads // kv_heads,
         attention_lanes=attention_lanes or min(beat // 8, width),
-        activations=tuple(sorted(set(kinds))),
+        activations=_activations(module),
         features=tuple(name for name, used in _USED_BY.items() if next(iter(ops_of(module, used)), None) is not None),
     )
-    values = {**vars(parameters), "activations": Names(parameters.activations), "features": Names(parameters.features)}
     with build_at(InsertionPoint.at_block_begin(module.body), Location.unknown(module.context)):
-        StepProcessorOp(sym_name="processor", **values)
+        StepProcessorOp.of("processor", parameters)
+
+
+def _widths(attention: list[QuantizedAttentionOp]) -> tuple[int, int, int, int]:
+    """Those of all layers, as `widths` has them."""
+    heads, kv_heads, width, rows = found = widths(attention[0])
+    for op in attention:
+        if widths(op) != found:
+            raise RefusedOp(
+                op,
+                f"{widths(op)[0]} heads of {widths(op)[2]} where the layers before have {heads} of {width}",
+                wanted="one shape of attention for all layers",
+                do="compile without --whole-step",
+            )
+    if width not in HEAD_DIMS:
+        raise ElastixError(
+            f"heads of {width} values",
+            wanted=f"one of {', '.join(map(str, HEAD_DIMS))}, as a step processor has it",
+            do="compile without --whole-step",
+        )
+    return heads, kv_heads, width, rows
+
+
+def _activations(module: ModuleOp) -> tuple[str, ...]:
+    """The model's one activation, if it has any."""
+    used = [*ops_of(module, ActivationOp), *ops_of(module, GatedActivationOp)]
+    for op in used:
+        if op.kind != used[0].kind:
+            raise RefusedOp(
+                op,
+                f"{op.kind} in a model that also uses {used[0].kind}",
+                wanted="one activation, as a step processor has it",
+                do="compile without --whole-step",
+            )
+    return (used[0].kind,) if used else ()

@@ -4,15 +4,20 @@ from typing import Final
 
 from elastix.compiler.arena import Lifetime, aligned, place
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.ir import compiler_pass
+from elastix.compiler.ir import RefusedOp, compiler_pass
 from elastix.compiler.ir.core import ModuleOp
 from elastix.compiler.processor.step.parameters import ALIGNMENT, ELEMENT_BITS, SCALAR_REGISTERS
 from elastix.compiler.step.program import step_program_of
 from elastix.dialects.epu import BufferOp
 
-UNIT: Final[dict[str, int]] = {"vector": ALIGNMENT, "constant": ALIGNMENT, "scalar": 1}
+_UNIT: Final[dict[str, int]] = {"vector": ALIGNMENT, "constant": ALIGNMENT, "scalar": 1}
 """Elements that addresses are multiples of."""
-LIMIT: Final = {"vector": 1 << ELEMENT_BITS, "constant": 1 << ELEMENT_BITS, "scalar": SCALAR_REGISTERS}
+_LIMIT: Final = {"vector": 1 << ELEMENT_BITS, "constant": 1 << ELEMENT_BITS, "scalar": SCALAR_REGISTERS}
+_WHAT: Final = {
+    "vector": "elements of vector memory",
+    "constant": "elements of constant memory",
+    "scalar": "scalar registers",
+}
 _PLACED_AT: Final = 64
 """What `arena.place` aligns to, in its bytes: one of our units."""
 
@@ -21,22 +26,28 @@ _PLACED_AT: Final = 64
 def allocate_buffers(module: ModuleOp) -> None:
     """Give each `epu.buffer` an address in its memory, and the step processor memories that are as large as needed.
 
-    A buffer lives from the first instruction that names it to the last. Buffers that have addresses keep them, and
-    then all must. Refuses programs that need more elements than an address can say, or more scalar registers.
+    A buffer lives from the first instruction that names it to the last; one that none names is dropped. Buffers that
+    have addresses keep them, and then all must. Leaves a module without a step program alone. Refuses programs that
+    need more elements than an address can say, or more scalar registers, and instructions that name no buffer.
     """
     program = step_program_of(module)
+    if program is None:
+        return
+    known = {each.sym_name for each in program.buffers}
     alive: dict[str, tuple[int, int]] = {}
     for index, op in enumerate(program.instructions):
         for symbol, _ in op.buffers.values():
+            if symbol not in known:
+                raise RefusedOp(op, f"the buffer @{symbol}", wanted="one of the program's")
             alive[symbol] = (alive.get(symbol, (index, index))[0], index)
     sizes: dict[str, int] = {}
-    for kind, unit in UNIT.items():
+    for kind, unit in _UNIT.items():
         buffers = [each for each in program.buffers if each.place == kind and each.sym_name in alive]
         sizes[kind] = _allocate(buffers, alive, unit)
-        if sizes[kind] > LIMIT[kind]:
+        if sizes[kind] > _LIMIT[kind]:
             raise ElastixError(
-                f"a program that needs {sizes[kind]:,} elements of {kind} memory",
-                wanted=f"at most {LIMIT[kind]:,}",
+                f"a program that needs {sizes[kind]:,} {_WHAT[kind]}",
+                wanted=f"at most {_LIMIT[kind]:,}",
                 do="choose a smaller model, a shorter context or fewer token lanes",
             )
     vector, constant = (aligned(max(sizes[kind], ALIGNMENT), ALIGNMENT) for kind in ("vector", "constant"))
@@ -49,11 +60,12 @@ def allocate_buffers(module: ModuleOp) -> None:
 def _allocate(buffers: list[BufferOp], alive: dict[str, tuple[int, int]], unit: int) -> int:
     """Set the addresses; returns the elements that all take."""
     fixed = [each for each in buffers if each.address >= 0]
-    if fixed and len(fixed) == len(buffers):
+    if fixed and len(fixed) < len(buffers):
+        missing = next(each for each in buffers if each.address < 0)
+        raise RefusedOp(missing, "no address, where others have one", wanted="addresses for all, or for none")
+    if fixed:
         return max(each.address + each.elements for each in fixed)
-    lifetimes = [
-        Lifetime(-(-each.elements // unit) * _PLACED_AT, *alive[each.sym_name]) for each in buffers
-    ]
+    lifetimes = [Lifetime(-(-each.elements // unit) * _PLACED_AT, *alive[each.sym_name]) for each in buffers]
     offsets, size = place(lifetimes)
     for each, offset in zip(buffers, offsets, strict=True):
         each.put(offset // _PLACED_AT * unit)

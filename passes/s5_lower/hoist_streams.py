@@ -1,11 +1,17 @@
 """Whatever streams from memory is dispatched as early as its operands allow."""
 
+from typing import Final
+
 from elastix.compiler.ir import compiler_pass
 from elastix.compiler.ir.core import ModuleOp
 from elastix.compiler.processor.step.instructions import Instruction, Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.step.effects import Access, Place, accesses
 from elastix.compiler.step.program import step_program_of, virtual_addresses, with_addresses
+
+_HOISTED: Final = (Opcode.LINEAR, Opcode.SCORES, Opcode.VALUES)
+_JUST_BEHIND: Final = 2.0**-20
+"""Of the distance between two instructions; so many more fit between them."""
 
 
 @compiler_pass
@@ -14,9 +20,11 @@ def hoist_streams(module: ModuleOp) -> None:
 
     So the projections of one input follow each other, and the vector engine works on the results of one while the next
     streams. Instructions that stream keep their order. LOADs move up past one LINEAR, to be there in time. Leaves what
-    depends on the instruction before it.
+    depends on the instruction before it, and a module without a step program. Refuses a program that END does not end.
     """
     program = step_program_of(module)
+    if program is None:
+        return
     ops = program.instructions
     parameters = program.processor.parameters()
     order = hoisted(with_addresses(ops, virtual_addresses(program.buffers), checked=False), parameters)
@@ -27,34 +35,28 @@ def hoist_streams(module: ModuleOp) -> None:
 
 def hoisted(program: list[Instruction], parameters: StepParameters) -> list[int]:
     """The indices of the instructions in their new order; END stays last."""
-    touched = [accesses(each, parameters) for each in program]
-    after = _dependencies(touched)
-    placed: list[int] = []
-    position: dict[int, int] = {}
+    after = _dependencies([accesses(each, parameters) for each in program])
     rank: list[float] = []  # where an instruction stands: its own index, or just behind what it depends on
     last_stream = -1.0
     for index, each in enumerate(program):
         at = float(index)
-        if each.opcode in (Opcode.LINEAR, Opcode.SCORES, Opcode.VALUES):
+        if each.opcode in _HOISTED:
             needed = max((rank[other] for other in after[index]), default=-1.0)
-            at = max(needed, last_stream) + 2.0**-20
+            at = max(needed, last_stream) + _JUST_BEHIND
             last_stream = at
         rank.append(at)
-    placed = sorted(range(len(program)), key=lambda index: (rank[index], index))
-    position = {index: at for at, index in enumerate(placed)}
-    return _loads_earlier(program, placed, position, after)
+    order = sorted(range(len(program)), key=lambda index: (rank[index], index))
+    for index in [each for each in order if program[each].opcode is Opcode.LOAD]:
+        _load_earlier(program, order, index, after[index])
+    return order
 
 
-def _loads_earlier(
-    program: list[Instruction], placed: list[int], position: dict[int, int], after: list[set[int]]
-) -> list[int]:
-    """LOADs before the LINEAR in front of them, where they may."""
-    for index in [each for each in placed if program[each].opcode is Opcode.LOAD]:
-        here = placed.index(index)
-        linear = next((at for at in range(here - 1, -1, -1) if program[placed[at]].opcode is Opcode.LINEAR), None)
-        if linear is not None and all(placed.index(other) < linear for other in after[index]):
-            placed.insert(linear, placed.pop(here))
-    return placed
+def _load_earlier(program: list[Instruction], order: list[int], index: int, after: set[int]) -> None:
+    """Put a LOAD before the LINEAR in front of it, where it may go there."""
+    here = order.index(index)
+    linear = next((at for at in range(here - 1, -1, -1) if program[order[at]].opcode is Opcode.LINEAR), None)
+    if linear is not None and not after.intersection(order[linear:here]):
+        order.insert(linear, order.pop(here))
 
 
 def _dependencies(touched: list[list[Access]]) -> list[set[int]]:
@@ -69,9 +71,7 @@ def _dependencies(touched: list[list[Access]]) -> list[set[int]]:
             past = history.setdefault(access.place, [])
             if access.writes:
                 past[:] = [
-                    (old, other)
-                    for old, other in past
-                    if not (access.first <= old.first and old.last <= access.last)
+                    (old, other) for old, other in past if not (access.first <= old.first and old.last <= access.last)
                 ]
             past.append((access, index))
         after.append(needs)

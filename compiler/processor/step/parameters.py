@@ -13,6 +13,7 @@ ALIGNMENT: Final = 8
 SCALAR_REGISTERS: Final = 64
 FEATURES: Final = ("rotate", "normalize_shift", "mean", "embed", "attention", "arg_max")
 """What a processor may do without."""
+HEAD_DIMS: Final = (8, 16, 32, 64, 128, 256)
 ACTIVATIONS: Final = ("silu", "gelu", "gelu_tanh", "relu")
 
 
@@ -42,7 +43,7 @@ class StepParameters(ProcessorParameters):
         super().__post_init__()
         for name, value, choices in (
             ("vector_lanes", self.vector_lanes, (1, 2, 4, 8)),
-            ("head_dim", self.head_dim, (8, 16, 32, 64, 128, 256)),
+            ("head_dim", self.head_dim, HEAD_DIMS),
             ("attention_lanes", self.attention_lanes, tuple(1 << n for n in range((self.beat // 8).bit_length()))),
         ):
             if value not in choices:
