@@ -210,7 +210,7 @@ def _sums(
             z=operands["z"],
             valid=issue,
             first_row=first_row,
-            chunk=mux(now["result"], chunk_now, chunk),
+            chunk=mux(now["draining"], chunk_now, chunk),
             last_chunk=last_chunk,
             which=which,
         )

@@ -42,9 +42,10 @@ def attention_sequencer(p: StepParameters) -> Module:
     `wanted`: bytes or scales of the beat at `valid` would be used; `ready`: its last. `scale_write`: scales for the
     rows from `row` on, of part `scale_part` of the beat, or where `own` is 1 the scale of this run's row of token
     `own_lane` alone; `scale_is_value` of which kind. `issue`: chunk `chunk` of row `row`, part `byte_part` of the beat
-    or of token `own_lane`; with it first_row, last_chunk, and last_in_word (the row is the last of L, or
-    of all). `result`: element `element` (query · Dh + element) of the accumulators goes out. `reserve`: the word that
-    begins needs a place in each query's results; `room` says that there are places. `done`: `written` has come.
+    or of token `own_lane`; with it first_row, last_chunk, and last_in_word (the row is the last of L, or of all).
+    `result`: element `element` (query · Dh + element) of the accumulators goes out; only while `draining`, when no
+    chunk is under way. `reserve`: the word that begins needs a place in each query's results; `room` says that there
+    are places. `done`: `written` has come.
     """
     m = Module("attention_sequencer", attention_sequencer.__doc__, asdict(p))
     clear, begin, may_begin = m.input("clear"), m.input("begin"), m.input("may_begin")
@@ -142,6 +143,7 @@ def attention_sequencer(p: StepParameters) -> Module:
     m.output("last_chunk", rows.last_chunk)
     m.output("last_in_word", at_end | rows.last_of_word)
     m.output("result", result)
+    m.output("draining", at[State.RESULTS])
     m.output("element", element)
     m.output("reserve", rows.reserve | (result & word_begins))
     return m
