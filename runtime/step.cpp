@@ -1,6 +1,7 @@
 #include "step.h"
 
 #include "device.h"
+#include "step_check.h"
 
 namespace elastix {
 
@@ -47,7 +48,9 @@ bool Step::advance() {
     if (!inside(address_, kInstructionBytes, size_))
         throw Problem("it lies outside the memory of " + std::to_string(size_) + " bytes", "END before that");
     const Instruction i = decode_instruction(memory_ + address_);
-    if (i.lane < static_cast<int>(tokens_.size())) execute(i);
+    check_instruction(i, parameters_);
+    if (i.opcode == Opcode::linear || i.opcode == Opcode::embed) layer_ = placed(i);
+    if (i.opcode == Opcode::linear || i.lane < static_cast<int>(tokens_.size())) execute(i);  // LINEAR is for all tokens
     return i.opcode != Opcode::end;
 }
 
@@ -63,20 +66,9 @@ void Step::execute(const Instruction& i) {
     }
 }
 
-Activation Step::activation() const {
-    if (parameters_.activation < 0) throw Problem("ACTIVATE", "another operation: the processor was generated without an activation");
-    return static_cast<Activation>(parameters_.activation);
-}
-
-void Step::need(uint32_t feature, const char* what) const {
-    if ((static_cast<uint32_t>(parameters_.features) & feature) == 0)
-        throw Problem(what, "another: the processor was generated without this feature");
-}
-
 namespace {
 
 float* elements(Buffer<float>& memory, uint64_t first, int64_t count, const char* name, const char* where) {
-    if (first % 8 != 0) throw Problem(name + (" = " + std::to_string(first)), "a multiple of 8");
     if (!inside(first, static_cast<uint64_t>(count), memory.size()))
         throw Problem(name + (" = " + std::to_string(first)) + ", " + std::to_string(count) + " elements",
                       "within the " + std::to_string(memory.size()) + " elements of " + where + " memory");
@@ -91,20 +83,14 @@ float* Step::constant_at(uint64_t first, int64_t count, const char* name) {
     return elements(state_.constant, first, count, name, "constant");
 }
 
-const uint8_t* Step::memory_at(uint64_t address, uint64_t bytes, uint64_t alignment, const char* name) const {
-    if (address % alignment != 0) throw Problem(std::string(name) + " at " + hex(address), "a multiple of " + std::to_string(alignment));
+uint8_t* Step::memory_at(uint64_t address, uint64_t bytes, const char* name) const {
     if (!inside(address, bytes, size_))
         throw Problem(std::string(name) + " at " + hex(address) + ", " + std::to_string(bytes) + " bytes",
                       "within the memory of " + std::to_string(size_) + " bytes");
     return memory_ + address;
 }
 
-uint8_t* Step::memory_at(uint64_t address, uint64_t bytes, uint64_t alignment, const char* name) {
-    return const_cast<uint8_t*>(static_cast<const Step*>(this)->memory_at(address, bytes, alignment, name));
-}
-
 void Step::set_scalar(int64_t number, float value) {
-    if (number >= kScalarRegisters) throw Problem("scalar register " + std::to_string(number), "0 to " + std::to_string(kScalarRegisters - 1));
     state_.scalar.data()[number] = value;
     wrote(Place::scalar, number, 0, state_.scalar.data() + number, sizeof value);
 }

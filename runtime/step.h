@@ -52,18 +52,15 @@ class Step {
     void scores(const Instruction& i);
     void values(const Instruction& i);
 
-    Layer placed(const Instruction& i);
+    Layer placed(const Instruction& i) const;
     // Rows of a head from position 0 to this lane's own, wherever they lie.
     void gather(uint64_t from, const Instruction& i, int kind, const int8_t** rows) const;
     void gather_scales(uint64_t from, const Instruction& i, int kind, uint16_t* scales) const;
 
-    // Throws Problem where the processor has none.
-    Activation activation() const;
-    void need(uint32_t feature, const char* what) const;
+    Activation activation() const { return static_cast<Activation>(parameters_.activation); }
     float* vector_at(uint64_t first, int64_t count, const char* name);
     float* constant_at(uint64_t first, int64_t count, const char* name);
-    uint8_t* memory_at(uint64_t address, uint64_t bytes, uint64_t alignment, const char* name);
-    const uint8_t* memory_at(uint64_t address, uint64_t bytes, uint64_t alignment, const char* name) const;
+    uint8_t* memory_at(uint64_t address, uint64_t bytes, const char* name) const;
     void set_scalar(int64_t number, float value);
     void track(const Instruction& i, const float* y, int64_t count);
     void wrote(Place place, int64_t number, uint64_t first, const void* data, size_t bytes, int64_t head = 0) {
@@ -87,6 +84,7 @@ class Step {
     uint64_t size_ = 0, program_ = 0, address_ = 0;
     std::vector<int64_t> tokens_;
     int64_t position_ = 0, at_ = -1;
+    Layer layer_;  // of the LINEAR or EMBED in progress
     uint32_t overflow_ = 0;
 };
 

@@ -74,7 +74,7 @@ ELASTIX_CLONES void weigh_rows(const int8_t* const* rows, int64_t count, const i
 void Step::gather(uint64_t from, const Instruction& i, int kind, const int8_t** rows) const {
     const auto beat = static_cast<uint64_t>(parameters_.matrix.beat / 8), width = static_cast<uint64_t>(parameters_.head_dim);
     const uint64_t bytes = (width + beat - 1) / beat * beat;
-    const auto* memory = reinterpret_cast<const int8_t*>(memory_at(from, bytes * static_cast<uint64_t>(position_), beat, "rows of the cache"));
+    const auto* memory = reinterpret_cast<const int8_t*>(memory_at(from, bytes * static_cast<uint64_t>(position_), "rows of the cache"));
     for (int64_t t = 0; t < position_; ++t) rows[t] = memory + static_cast<uint64_t>(t) * bytes;
     for (int64_t lane = 0; lane <= i.lane; ++lane)
         rows[position_ + lane] =
@@ -82,18 +82,22 @@ void Step::gather(uint64_t from, const Instruction& i, int kind, const int8_t** 
 }
 
 void Step::gather_scales(uint64_t from, const Instruction& i, int kind, uint16_t* scales) const {
-    const uint8_t* memory = memory_at(from, 2 * static_cast<uint64_t>(position_), 64, "scales of the cache");
+    const uint8_t* memory = memory_at(from, 2 * static_cast<uint64_t>(position_), "scales of the cache");
     std::memcpy(scales, memory, 2 * static_cast<size_t>(position_));
     for (int64_t lane = 0; lane <= i.lane; ++lane)
-        scales[position_ + lane] = state_.row_scales.data()[(int64_t{kind} * parameters_.matrix.lanes + lane) * parameters_.kv_heads + i.head];
+        scales[position_ + lane] =
+            state_.row_scales.data()[(int64_t{kind} * parameters_.matrix.lanes + lane) * parameters_.kv_heads + i.head];
+    uint16_t* const end = scales + position_ + i.lane + 1;
+    const uint16_t* bad = std::find_if(scales, end, [](uint16_t scale) { return (scale & 0x7F80) == 0x7F80; });
+    if (bad != end)
+        throw Problem("scale " + std::to_string(bad - scales) + " of those at " + hex(from) + " is no number",
+                      "a cache of this processor's");
 }
 
 void Step::scores(const Instruction& i) {
-    need(kAttention, "SCORES");
-    if (i.head >= parameters_.kv_heads) throw Problem("head " + std::to_string(i.head), "below " + std::to_string(parameters_.kv_heads));
-    if (i.stride % 8 != 0) throw Problem("stride = " + std::to_string(i.stride), "a multiple of 8");
     const int64_t count = position_ + i.lane + 1, group = parameters_.group, width = parameters_.head_dim;
-    if (group > 1 && i.stride < count) throw Problem("stride = " + std::to_string(i.stride), "at least " + std::to_string(count) + ", the scores of a query");
+    if (group > 1 && i.stride < count)
+        throw Problem("stride = " + std::to_string(i.stride), "at least " + std::to_string(count) + ", the scores of a query");
     float* y = vector_at(i.to, (group - 1) * i.stride + count, "to");
 
     row_pointers_.resize(static_cast<size_t>(count));
@@ -115,8 +119,6 @@ void Step::scores(const Instruction& i) {
 }
 
 void Step::values(const Instruction& i) {
-    need(kAttention, "VALUES");
-    if (i.head >= parameters_.kv_heads) throw Problem("head " + std::to_string(i.head), "below " + std::to_string(parameters_.kv_heads));
     const int64_t count = position_ + i.lane + 1, group = parameters_.group, width = parameters_.head_dim;
     float* y = vector_at(i.to, group * width, "to");
     row_pointers_.resize(static_cast<size_t>(count));

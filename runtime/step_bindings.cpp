@@ -54,7 +54,8 @@ class StepEmulator {
     std::vector<WriteTuple> writes() const {
         std::vector<WriteTuple> found;
         for (const elastix::Write& write : step.writes())
-            found.emplace_back(static_cast<int32_t>(write.place), write.number, write.head, write.first, nb::bytes(write.data, write.bytes));
+            found.emplace_back(static_cast<int32_t>(write.place), write.number, write.head, write.first,
+                               nb::bytes(write.data, write.bytes));
         return found;
     }
 
@@ -92,6 +93,7 @@ void bind_step(nb::module_& module) {
             if (lane < 0 || lane >= self.step.lanes()) throw nb::index_error("lane");
             return self.step.arg_max(lane);
         }, "lane"_a)
-        .def_prop_ro("overflow", [](const StepEmulator& self) { return self.step.overflow(); }, "Whether a result of this run saturated (C6).")
+        .def_prop_ro(
+            "overflow", [](const StepEmulator& self) { return self.step.overflow(); }, "Whether a result of this run saturated (C6).")
         .def("invalidate", [](StepEmulator& self) { self.step.invalidate(); }, "Forget the decoded weights: memory has changed.");
 }

@@ -14,7 +14,7 @@ from elastix.compiler.numbers.step_oracle_state import Write as OracleWrite
 from elastix.compiler.processor.step.instructions import Instruction
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.runtime.step import StepEmulator, StepResult
-from elastix.runtime.step_trace import TracedInstruction, Write, element_type
+from elastix.runtime.step_trace import Difference, TracedInstruction, Write, element_type, first_difference
 
 Memory = NDArray[np.uint8]
 STEP_ENGINES: Final = ("emulator", "oracle")
@@ -112,6 +112,17 @@ def open_step_engine(name: str, parameters: StepParameters, stack: ExitStack) ->
             return OracleEngine(parameters)
         case _:
             raise ElastixError(f"engine {name!r}", wanted=" or ".join(STEP_ENGINES))
+
+
+def compare(
+    first: TracingEngine, second: TracingEngine, memory: Memory, program: int, tokens: Sequence[int], position: int
+) -> Difference | None:
+    """Both engines on copies of a memory, in step as far as they trace in step: where they part, None if nowhere."""
+    copies = memory.copy(), memory.copy()
+    traces = [
+        engine.run_traced(copy, program, tokens, position) for engine, copy in zip((first, second), copies, strict=True)
+    ]
+    return first_difference(*traces)
 
 
 def _named(write: OracleWrite, p: StepParameters) -> Write:

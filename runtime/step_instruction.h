@@ -10,7 +10,8 @@ namespace elastix {
 
 // What stops a run: what was found and what was wanted.
 struct Problem : std::exception {
-    Problem(std::string what_was_found, std::string what_was_wanted) : found(std::move(what_was_found)), wanted(std::move(what_was_wanted)) {}
+    Problem(std::string what_was_found, std::string what_was_wanted)
+        : found(std::move(what_was_found)), wanted(std::move(what_was_wanted)) {}
     const char* what() const noexcept override { return found.c_str(); }
 
     std::string found, wanted;

@@ -70,7 +70,7 @@ struct Step::Best {
     }
 };
 
-Layer Step::placed(const Instruction& i) {
+Layer Step::placed(const Instruction& i) const {
     Layer layer = i.layer;
     layer.tokens = static_cast<int>(tokens_.size());
     if (const std::string problem = place_layer(parameters_.matrix, size_, layer); !problem.empty()) {
@@ -81,22 +81,11 @@ Layer Step::placed(const Instruction& i) {
 }
 
 void Step::linear(const Instruction& i) {
-    const Layer layer = placed(i);
+    const Layer& layer = layer_;
     const int64_t rows = layer.rows(), tokens = layer.tokens;
-    if (i.rows < 1 || i.rows > rows) throw Problem("rows = " + std::to_string(i.rows), "1 to " + std::to_string(rows));
+    if (i.rows > rows) throw Problem("rows = " + std::to_string(i.rows), "at most " + std::to_string(rows));
     const bool second = i.operation == Operation::add || i.operation == Operation::multiply;
     const bool to_memory = i.target == Target::memory;
-    if (i.operation == Operation::activate) {
-        activation();
-    } else if (!second && i.operation != Operation::copy && i.operation != Operation::add_constant) {
-        throw Problem("operation " + std::to_string(static_cast<int>(i.operation)) + " of a LINEAR",
-                      "COPY, ADD, ADD_CONSTANT, MULTIPLY or ACTIVATE");
-    }
-    if (i.arg_max) need(kArgMax, "an arg max");
-    if (!to_memory && i.target != Target::vector)
-        throw Problem("target " + std::to_string(static_cast<int>(i.target)) + " of a LINEAR", "VECTOR or MEMORY");
-    if (to_memory && i.operation != Operation::copy) throw Problem("results with an operation to MEMORY", "COPY");
-    if (!to_memory && i.lane_stride % 8 != 0) throw Problem("lane_stride = " + std::to_string(i.lane_stride), "a multiple of 8");
     const int64_t lane_results = i.lane_stride / (to_memory ? 4 : 1);
     if (tokens > 1 && lane_results < rows)
         throw Problem("tokens " + std::to_string(lane_results) + " results apart", "at least " + std::to_string(rows) + ", a token's");
@@ -104,7 +93,7 @@ void Step::linear(const Instruction& i) {
     Drain drains[kMaxTokens];
     for (int64_t t = 0; t < tokens; ++t) {
         const uint64_t offset = static_cast<uint64_t>(t * i.lane_stride);
-        drains[t].to = to_memory ? memory_at(i.to + offset, static_cast<uint64_t>(4 * rows), static_cast<uint64_t>(layer.beat_bytes), "results")
+        drains[t].to = to_memory ? memory_at(i.to + offset, static_cast<uint64_t>(4 * rows), "results")
                                  : reinterpret_cast<uint8_t*>(vector_at(i.to + offset, rows, "to"));
         drains[t].b = second                                     ? vector_at(static_cast<uint64_t>(i.from) + offset, rows, "from")
                       : i.operation == Operation::add_constant ? constant_at(static_cast<uint64_t>(i.from), rows, "from")
@@ -150,7 +139,7 @@ void Step::linear(const Instruction& i) {
         const auto held = [&] { return order_of(state_.scalar.data()[number]); };
         if (i.maximum == Maximum::signed_maximum) set_scalar(number, value_of(best[t].largest));
         if (i.maximum == Maximum::magnitude) set_scalar(number, value_of(best[t].magnitude));
-        if (i.maximum == Maximum::magnitude_keep && number < kScalarRegisters)
+        if (i.maximum == Maximum::magnitude_keep)
             set_scalar(number, value_of(std::max(held(), best[t].magnitude)));
         if (i.arg_max) {
             state_.arg_max.data()[t] = static_cast<uint32_t>(best[t].index);
@@ -161,8 +150,7 @@ void Step::linear(const Instruction& i) {
 
 // C11.
 void Step::embed(const Instruction& i) {
-    need(kEmbed, "EMBED");
-    const Layer layer = placed(i);
+    const Layer& layer = layer_;
     const int64_t columns = 32 * layer.tiles, id = tokens_[static_cast<size_t>(i.lane)];
     if (id < 0 || id >= layer.rows()) throw Problem("token id " + std::to_string(id), "0 to " + std::to_string(layer.rows() - 1));
     float* y = vector_at(i.to, columns, "to");
@@ -182,17 +170,15 @@ void Step::embed(const Instruction& i) {
 }
 
 void Step::load(const Instruction& i) {
-    if (i.target != Target::vector && i.target != Target::constant)
-        throw Problem("target " + std::to_string(static_cast<int>(i.target)) + " of a LOAD", "VECTOR or CONSTANT");
-    if (i.count < 1) throw Problem("count = 0", "at least 1");
     const bool constant = i.target == Target::constant;
     float* y = constant ? constant_at(i.to, i.count, "to") : vector_at(i.to, i.count, "to");
     const uint64_t address = i.address + static_cast<uint64_t>((position_ + i.lane) * i.stride);
-    const uint8_t* from = memory_at(address, static_cast<uint64_t>(4 * i.count), 64, "constants");
+    const uint8_t* from = memory_at(address, static_cast<uint64_t>(4 * i.count), "constants");
     for (int64_t k = 0; k < i.count; ++k) {
         float value;
         std::memcpy(&value, from + 4 * k, 4);
-        if ((to_bits(value) & ~kSign) > kLargest) throw Problem("constant " + std::to_string(k) + " at " + hex(address) + " is not finite", "numbers");
+        if ((to_bits(value) & ~kSign) > kLargest)
+            throw Problem("constant " + std::to_string(k) + " of those at " + hex(address) + " is not finite", "numbers");
         y[k] = flush(value);
     }
     wrote(constant ? Place::constant : Place::vector, 0, i.to, y, static_cast<size_t>(4 * i.count));

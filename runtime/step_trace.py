@@ -90,10 +90,16 @@ def first_difference(first: Iterable[TracedInstruction], second: Iterable[Traced
             assert one is not None
             texts = [to_text(each.instruction) if each else "nothing" for each in (a, b)]
             return Difference(one.index, to_text(one.instruction), "program", one.index, texts[0], texts[1])
+        if _in_order(a.writes) == _in_order(b.writes):
+            continue
         found = next(_differences(a.writes, b.writes), None)
         if found is not None:
             return Difference(a.index, to_text(a.instruction), *found)
     return None
+
+
+def _in_order(writes: Iterable[Write]) -> list[tuple[str, int, bytes]]:
+    return sorted((write.place, write.first, write.values) for write in writes)
 
 
 def _differences(first: Iterable[Write], second: Iterable[Write]) -> Iterator[tuple[str, int, str, str]]:

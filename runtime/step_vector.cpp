@@ -102,7 +102,7 @@ bool reads_c(Operation o) { return o == Operation::add_constant || o == Operatio
 // Writing over operands is fine element for element only: `to` and what is read from `from` on are the same place or apart.
 void expect_apart(int64_t to, int64_t count, int64_t from, int64_t read, bool in_step, const char* name) {
     if (to >= from + read || from >= to + count || (to == from && in_step)) return;
-    throw Problem("results at " + std::to_string(to) + " over " + name + " at " + std::to_string(from) + ", " + std::to_string(count) + " elements",
+    throw Problem(std::to_string(count) + " results at " + std::to_string(to) + " over " + name + " at " + std::to_string(from),
                   "the same place, element for element, or another");
 }
 
@@ -127,14 +127,9 @@ float Step::largest_of(const Instruction& i, const float* a, int64_t count) cons
 
 void Step::vector(const Instruction& i) {
     const int64_t count = i.count + (i.to_position ? position_ + i.lane : 0);
-    if (i.count < 1) throw Problem("count = 0", "at least 1");
     const float* a = vector_at(static_cast<uint64_t>(i.a), count, "a");
-    const bool result = i.operation < Operation::squares;
-    if (!result && i.maximum != Maximum::none) throw Problem("a maximum of QUANTIZE, SQUARES or MEAN", "no maximum");
     if (i.operation == Operation::quantize) return quantize(i, a, count);
-    if (i.target != Target::none && (!result || (i.target != Target::vector && i.target != Target::constant)))
-        throw Problem("target " + std::to_string(static_cast<int>(i.target)), result ? "NONE, VECTOR or CONSTANT" : "NONE");
-    if (!result) return reduce(i, a, count);
+    if (i.operation == Operation::squares || i.operation == Operation::mean) return reduce(i, a, count);
 
     float* y;
     if (i.target == Target::none) {
@@ -162,7 +157,6 @@ void Step::vector(const Instruction& i) {
 
 void Step::compute(const Instruction& i, const float* a, float* y, int64_t count) {
     const float s = state_.scalar.data()[i.scalar_register];
-    if (i.period % 8 != 0) throw Problem("period = " + std::to_string(i.period), "a multiple of 8");
     const int64_t cycle = i.period == 0 ? count : std::min(i.period, count);
     const float* b = reads_b(i.operation) ? vector_at(static_cast<uint64_t>(i.b), count, "b") : nullptr;
     const float* c = reads_c(i.operation) ? constant_at(static_cast<uint64_t>(i.c), cycle, "c") : nullptr;
@@ -178,16 +172,13 @@ void Step::compute(const Instruction& i, const float* a, float* y, int64_t count
         case Operation::subtract: return subtract(a, s, count, y, overflow_);
         case Operation::add_constant:
             return for_periods(count, i.period, [&](int64_t first, int64_t n) { add(a + first, c, n, y + first, overflow_); });
-        case Operation::normalize_shift: need(kNormalizeShift, "NORMALIZE_SHIFT"); [[fallthrough]];
         case Operation::normalize:
+        case Operation::normalize_shift:
             return for_periods(count, i.period, [&](int64_t first, int64_t n) {
                 normalize(a + first, s, c, n, y + first, overflow_);
                 if (d != nullptr) add(y + first, d, n, y + first, overflow_);
             });
         case Operation::rotate: {
-            need(kRotate, "ROTATE");
-            if (i.period == 0 || count % i.period != 0)
-                throw Problem("ROTATE of " + std::to_string(count) + " elements, period = " + std::to_string(i.period), "a multiple of the period");
             const int64_t half = i.period / 2;
             return for_periods(count, i.period, [&](int64_t first, int64_t) {
                 const float *low = a + first, *high = low + half;
@@ -203,7 +194,6 @@ void Step::compute(const Instruction& i, const float* a, float* y, int64_t count
 }
 
 void Step::exponential(const Instruction& i, const float* a, float* y, int64_t count) {
-    need(kAttention, "EXPONENTIAL");
     if (count > parameters_.max_context)
         throw Problem("EXPONENTIAL of " + std::to_string(count) + " elements", "at most " + std::to_string(parameters_.max_context));
     const float largest = state_.scalar.data()[i.scalar_register];
@@ -218,7 +208,6 @@ void Step::exponential(const Instruction& i, const float* a, float* y, int64_t c
 // C19: the sums that norms need.
 void Step::reduce(const Instruction& i, const float* a, int64_t count) {
     const bool squares = i.operation == Operation::squares;
-    if (!squares) need(kMean, "MEAN");
     for (const uint32_t bits : {i.k, i.epsilon})
         if ((bits & ~kSign) > kLargest) throw Problem("k or epsilon = " + hex(bits), "a finite number");
     const float m = largest_of(i, a, count);
@@ -233,32 +222,22 @@ void Step::reduce(const Instruction& i, const float* a, int64_t count) {
     const float mean = settled(static_cast<float>(sum) * flush(from_bits(i.k)), overflow_);
     if (!squares) return set_scalar(i.result_register, scaled(mean, e, overflow_));
     const float v = settled(scaled(mean, 2 * e, overflow_) + flush(from_bits(i.epsilon)), overflow_);
-    if (v < 0) throw Problem("the root of " + std::to_string(v), "a mean square plus an epsilon, which is not negative");
+    if (v < 0) throw Problem(std::to_string(v) + " under a root", "a mean square plus an epsilon, which is not negative");
     set_scalar(i.result_register, rsqrt(v, overflow_));
 }
 
 void Step::quantize(const Instruction& i, const float* a, int64_t count) {
-    const bool row = i.target == Target::key || i.target == Target::value, activations = i.target == Target::activations;
-    if (!activations && i.target != Target::query && i.target != Target::probability && !row)
-        throw Problem("target " + std::to_string(static_cast<int>(i.target)) + " of QUANTIZE", "ACTIVATIONS, QUERY, PROBABILITY, KEY or VALUE");
-    if (!activations) need(kAttention, "QUANTIZE for attention");
-    const int low = activations ? 8 : row ? 8 : 16, high = activations ? parameters_.matrix.activation_bits : low;
-    if (i.bits < low || i.bits > high)
-        throw Problem("QUANTIZE to " + std::to_string(i.bits) + " bits", std::to_string(low) + " to " + std::to_string(high));
-    if (!activations && i.to != 0) throw Problem("to = " + std::to_string(i.to) + " of QUANTIZE for attention", "0");
-    if (row) {
-        if (count != parameters_.head_dim) throw Problem("a row of " + std::to_string(count), std::to_string(parameters_.head_dim));
-        return keep_row(i, a);
-    }
+    if (i.target == Target::key || i.target == Target::value) return keep_row(i, a);
     const float m = largest_of(i, a, count);
     const int e = row_exponent(m, i.bits);
     const auto exponent = static_cast<int16_t>(e);
     const auto round_to = [&](int16_t* q) { round_all(a, m == 0 ? 0 : power_of_two(-e), (1 << (i.bits - 1)) - 1, count, q); };
-    if (activations) {
-        const auto first = static_cast<int64_t>(i.to), end = (first + count + 31) / 32 * 32, columns = 32 * int64_t{parameters_.matrix.max_tiles};
-        if (first % 8 != 0 || end > columns)
-            throw Problem("activations from column " + std::to_string(first) + " to " + std::to_string(end),
-                          "a multiple of 8, and at most " + std::to_string(columns));
+    if (i.target == Target::activations) {
+        const int64_t columns = 32 * int64_t{parameters_.matrix.max_tiles};
+        const auto first = static_cast<int64_t>(i.to), end = (first + count + 31) / 32 * 32;
+        if (end > columns)
+            throw Problem("activations of columns " + std::to_string(first) + " to " + std::to_string(end - 1),
+                          "below " + std::to_string(columns));
         int16_t* x = state_.activations.data() + i.lane * columns + first;
         round_to(x);
         std::fill(x + count, x + (end - first), int16_t{0});
@@ -268,16 +247,14 @@ void Step::quantize(const Instruction& i, const float* a, int64_t count) {
     }
     if (i.target == Target::query) {
         const int64_t all = int64_t{parameters_.group} * parameters_.head_dim;
-        if (count != all) throw Problem("queries of " + std::to_string(count) + " elements", std::to_string(all));
         int16_t* q = state_.query.data() + i.bank * all;
         round_to(q);
         state_.query_exponent[i.bank] = exponent;
         wrote(Place::query, i.bank, 0, q, static_cast<size_t>(2 * count));
         return wrote(Place::query_exponent, i.bank, 0, state_.query_exponent + i.bank, 2);
     }
-    if (count > parameters_.max_context || i.head >= parameters_.group)
-        throw Problem("probabilities of query " + std::to_string(i.head) + ", " + std::to_string(count) + " elements",
-                      "queries below " + std::to_string(parameters_.group) + ", at most " + std::to_string(parameters_.max_context) + " elements");
+    if (count > parameters_.max_context)
+        throw Problem(std::to_string(count) + " probabilities", "at most " + std::to_string(parameters_.max_context));
     const int64_t first = int64_t{i.head} * parameters_.max_context;
     int16_t* q = state_.probability.data() + int64_t{i.bank} * parameters_.group * parameters_.max_context + first;
     round_to(q);
@@ -288,7 +265,6 @@ void Step::quantize(const Instruction& i, const float* a, int64_t count) {
 
 // C12, into the current rows and the cache.
 void Step::keep_row(const Instruction& i, const float* a) {
-    if (i.head >= parameters_.kv_heads) throw Problem("head " + std::to_string(i.head), "below " + std::to_string(parameters_.kv_heads));
     const float m = largest_of(i, a, parameters_.head_dim);
     const int kind = i.target == Target::value ? 1 : 0;
     const int64_t at = (int64_t{kind} * parameters_.matrix.lanes + i.lane) * parameters_.kv_heads + i.head;
@@ -299,9 +275,8 @@ void Step::keep_row(const Instruction& i, const float* a) {
     const auto row = static_cast<uint64_t>(position_ + i.lane), beat = static_cast<uint64_t>(parameters_.matrix.beat / 8);
     const auto width = static_cast<uint64_t>(parameters_.head_dim), bytes = (width + beat - 1) / beat * beat;
     const uint64_t row_at = i.address + row * bytes, scale_at = i.address + i.scales + 2 * row;
-    uint8_t* to = memory_at(row_at, bytes, beat, "a row of the cache");
-    if ((i.address + i.scales) % 64 != 0) throw Problem("scales at " + hex(i.address + i.scales), "a multiple of 64");
-    uint8_t* scale_to = memory_at(scale_at, 2, 2, "a scale of the cache");
+    uint8_t* to = memory_at(row_at, bytes, "a row of the cache");
+    uint8_t* scale_to = memory_at(scale_at, 2, "a scale of the cache");
     std::memcpy(to, codes, width);
     std::memset(to + width, 0, bytes - width);
     std::memcpy(scale_to, &scale, 2);

@@ -124,7 +124,6 @@ class Builder:
         slots = self.rng.permutation(SLOTS)[:4] * SLOT
         a, b, c, d = (int(each) for each in slots)
         target = self.pick(Target.NONE, Target.VECTOR, Target.CONSTANT)
-        to = (c + d) // 2 // SLOT * SLOT
         others = [int(each) * SLOT for each in range(SLOTS) if int(each) * SLOT not in (a, b, c, d)]
         to = others[0] + 8 * self.number(0, 5)
         if target is Target.VECTOR and chosen is not Operation.ROTATE:
