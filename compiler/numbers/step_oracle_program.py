@@ -170,8 +170,8 @@ def _quantize_faults(instruction: Instruction, target: Target, p: StepParameters
     heads = {Target.PROBABILITY: p.group, Target.KEY: p.kv_heads, Target.VALUE: p.kv_heads}.get(target, 256)
     if instruction["head"] >= heads:
         yield f"head {instruction['head']}", f"below {heads}"
-    if target is not Target.ACTIVATIONS and instruction["to"]:
-        yield f"to {instruction['to']}", "0"
+    if instruction["to"] % 32 if target is Target.ACTIVATIONS else instruction["to"]:
+        yield f"to {instruction['to']}", "a multiple of 32" if target is Target.ACTIVATIONS else "0"
     count = {Target.QUERY: p.group * p.head_dim, Target.KEY: p.head_dim, Target.VALUE: p.head_dim}.get(target)
     if count is not None and (instruction["count"] != count or instruction["to_position"]):
         yield f"{instruction['count']} elements", f"{count}"

@@ -161,7 +161,7 @@ class Builder:
     def quantize(self) -> None:
         """Activations of some columns of some token."""
         p, lane, a = self.parameters, self.lane(), self.slot()
-        to = 8 * self.number(0, 4 * p.max_tiles - 1)
+        to = 32 * self.number(0, p.max_tiles - 1)
         count = self.number(1, min(200, 32 * p.max_tiles - to))
         fields = {"scalar_register": self.magnitude(a, count, lane), "bits": self.number(8, p.activation_bits)}
         fields |= {"a": a, "count": count, "lane": lane, "to": to, "target": Target.ACTIVATIONS}

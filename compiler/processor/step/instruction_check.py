@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from elastix.compiler.circuit import Module, Signal, concat
 from elastix.compiler.numbers.formats import SCALE_FORMATS
 from elastix.compiler.processor.axi import offset_bits
-from elastix.compiler.processor.parameters import MAX_BITS, MAX_GROUP_TILES
+from elastix.compiler.processor.parameters import COLUMNS, MAX_BITS, MAX_GROUP_TILES
 from elastix.compiler.processor.step.fields import field
 from elastix.compiler.processor.step.instruction_fetch import opcodes
 from elastix.compiler.processor.step.instructions import DRAIN_OPERATIONS, Opcode, Operation, Target
@@ -108,7 +108,8 @@ class _Check:
             self.of(one, "count") == 0,
             (operation == Operation.ROTATE) & concat(*heads, self.of(one, "to_position")).any(),
             *self.odd(one, "a", "b", "c", "d", "to"),
-            (target == Target.ACTIVATIONS) & ((bits < 8) | (bits > p.activation_bits)),
+            (target == Target.ACTIVATIONS)
+            & ((bits < 8) | (bits > p.activation_bits) | self.of(one, "to")[0 : COLUMNS.bit_length() - 1].any()),
         ]
         if "attention" in p.features:
             quantized += [Target.QUERY, Target.PROBABILITY, Target.KEY, Target.VALUE]
