@@ -88,5 +88,5 @@ def count_bits(p: StepParameters) -> int:
 
 
 def sum_bits(p: StepParameters) -> int:
-    """Bits of a signed sum of Dh or max_context products, none of them beyond 2^22; what the converter takes at least."""
+    """Bits of a signed sum of Dh or max_context products, none beyond 2^22; at least what the converter wants."""
     return max(23 + (max(p.head_dim, p.max_context) - 1).bit_length(), LEAST_SUM_BITS)
