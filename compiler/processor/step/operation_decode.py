@@ -29,7 +29,7 @@ LATE_CONSTANT = (Operation.ADD_CONSTANT, Operation.NORMALIZE, Operation.NORMALIZ
 def selections(p: StepParameters) -> dict[str, tuple[int, tuple[Operation, ...]]]:
     """Of what is generated: name, the cycle at which it is looked at, the operations for which it is 1."""
     timing, features = Timing(p), p.features
-    found = {
+    found: dict[str, tuple[int, tuple[Operation, ...]]] = {
         "first_product": (PRODUCT, FIRST_PRODUCT),
         "late_constant": (timing.factors, LATE_CONSTANT),
         "second_product": (timing.second_product, SECOND_PRODUCT),

@@ -16,7 +16,7 @@ POWERS_OF_D = 24
 
 
 def reduction(p: StepParameters) -> Module:
-    """What an instruction makes of its `total`, written to a scalar register in a cycle that is known from its last word.
+    """What an instruction makes of its `total`, written to a scalar register so many cycles after its last word.
 
     ended: the last word of SQUARES, MEAN or EXPONENTIAL is issued; the instruction's fields are looked at then.
     exponent_write, exponent: of its integers, later. reducing (level): a result is to come, `ended` must wait.

@@ -30,7 +30,7 @@ def reduction_sum(p: StepParameters) -> Module:
     """`total` of the words from `first` to `last`, standing from then until that of the next pass is there.
 
     integers: words of SQUARES, or of MEAN if integers_mean; p: words of EXPONENTIAL. Masked elements must be 0. Words
-    of the two come in different cycles, integers LATENCY_GAP cycles before p of the same issue.
+    of the two never come in the same cycle.
     """
     lanes, timing = p.vector_lanes, Timing(p)
     m = Module("reduction_sum", f"total: the sum over all elements of the words from first to last, {lanes} a cycle.")

@@ -48,7 +48,8 @@ def scalar_registers(p: StepParameters) -> Module:
     larger.assign(mux(candidate > held, candidate, held))
     address = m.named("write_register", mux(write, m.input("register", REGISTER_BITS), registers[-1]))
     enable = m.named("write_enable", write | arrives[-1])
-    keys.write(address, mux(write, order_key(result), larger), enable)
+    # A scalar that is no maximum has a key too: what is below 0 lies below all magnitudes, that may go on from it.
+    keys.write(address, mux(write, result ^ _SIGN, larger), enable)
 
     numbers = Memory(m, "numbers", SCALAR_REGISTERS, 32)
     numbers.write(address, mux(write, result, _number(larger)), enable)

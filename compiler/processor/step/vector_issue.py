@@ -1,4 +1,4 @@
-"""A word a cycle into the vector engine's pipeline: results of the matrix engines first, then of attention, then own."""
+"""A word a cycle into the vector engine's pipeline: of the matrix engines, else of attention, else own."""
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
 from elastix.compiler.processor.step.attention_ports import input_group

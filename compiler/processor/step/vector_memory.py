@@ -21,7 +21,8 @@ def vector_memory(words: int, lanes: int, ports: int) -> Module:
     )
     copies = [[Memory(m, f"copy_{port}_{lane}", words, 32) for lane in range(lanes)] for port in range(ports)]
     bits = copies[0][0].address_bits
-    mask, address, data = m.input("write_mask", lanes), m.input("write_address", bits), m.input("write_data", 32 * lanes)
+    mask, address = m.input("write_mask", lanes), m.input("write_address", bits)
+    data = m.input("write_data", 32 * lanes)
     for port, copy in enumerate(copies):
         read_address = m.input(f"read_address_{port}", bits)
         for lane, memory in enumerate(copy):

@@ -11,7 +11,6 @@ from elastix.compiler.processor.step.instructions import Operation
 from elastix.compiler.processor.step.operation_decode import operation_decode
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 from elastix.compiler.processor.step.quantize_stage import quantize_stage
-from elastix.compiler.processor.step.reduction_sum import P_BITS
 from elastix.compiler.processor.step.vector_issue import own_ports, wants_early
 from elastix.compiler.processor.step.vector_lane import vector_lane
 from elastix.compiler.processor.step.vector_memory import vector_memory
@@ -171,10 +170,7 @@ def _powers(
     m: Module, p: StepParameters, word: Mapping[str, Signal], alive: list[Signal], found: list[Mapping[str, Signal]]
 ) -> None:
     cycle, lanes = Timing(p).probabilities - 1, p.vector_lanes
-    masked = [
-        m.register(f"p_{lane}", mux(alive[cycle - 1][lane], each["p"], 0)) for lane, each in enumerate(found)
-    ]
-    assert masked[0].width == P_BITS
+    masked = [m.register(f"p_{lane}", mux(alive[cycle - 1][lane], each["p"], 0)) for lane, each in enumerate(found)]
     m.output("p", concat(*reversed(masked)))
     wanted = {"valid": word["operation"] == Operation.EXPONENTIAL}
     wanted |= {name: word[name] for name in ("first", "last")}

@@ -97,9 +97,7 @@ def vector_sequencer(p: StepParameters) -> Module:
     return m
 
 
-def _words(
-    m: Module, p: StepParameters, instruction: Signal, position: Signal, take: Signal, issue: Signal
-) -> Signal:
+def _words(m: Module, p: StepParameters, instruction: Signal, position: Signal, take: Signal, issue: Signal) -> Signal:
     """Elements that are left, as whole words and what remains; says of the word offered whether it is the last."""
     lanes, lane_bits = p.vector_lanes, (p.vector_lanes - 1).bit_length()
     width = max(p.vector_elements.bit_length(), lane_bits + 1)
