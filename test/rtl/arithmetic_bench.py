@@ -141,4 +141,6 @@ def same(found: NDArray[np.generic], wanted: NDArray[np.generic], *operands: NDA
     if len(wrong):
         k = wrong[0]
         shown = ", ".join(f"{int(operand[k]):#x}" for operand in operands)
-        raise AssertionError(f"{len(wrong)} of {len(found)}, first: {shown} gave {found[k]:#x}, wanted {wanted[k]:#x}")
+        raise AssertionError(
+            f"{len(wrong)} of {len(found)}, first: {shown} gave {int(found[k]):#x}, not {int(wanted[k]):#x}"
+        )

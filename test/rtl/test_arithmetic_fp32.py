@@ -76,6 +76,33 @@ def test_sums_about_the_ends_of_the_range() -> None:
         )
 
 
+def test_sums_that_round_up_to_a_power_of_two() -> None:
+    """All ones and about half a step: to the next exponent, and from the largest number to beyond (C6)."""
+    exponents, lows, apart, halves = (
+        column.ravel()
+        for column in np.meshgrid(
+            np.array([25, 26, 150, 253, 254]), np.arange(4), np.array([23, 24, 25]), np.array([0, 1, 0x7FFFFF])
+        )
+    )
+    a = (exponents << 23 | (0x7FFFFF - lows)).astype(np.uint32)
+    b = ((exponents - apart) << 23 | halves).astype(np.uint32)
+    check_add(a, b)
+    check_add(a ^ np.uint32(1 << 31), b ^ np.uint32(1 << 31))
+    found = stream(fp32_add.fp32_add(), fp32_add.LATENCY, a=a, b=b)
+    carried = (exponents == 254) & (lows == 0) & (apart == 24)
+    assert found["overflow"][carried].all() and not found["overflow"][(apart == 25)].any()
+
+
+def test_products_that_round_up_to_a_power_of_two() -> None:
+    """Mantissas whose product is within a few steps of 2: about the largest number, about the least, and between."""
+    left = np.random.default_rng(12).integers((1 << 23) + 1, 1 << 24, 20_000)
+    right = (1 << 47) // left + np.random.default_rng(13).integers(-2, 3, len(left))
+    for total in (127, 128, 300, 380, 381, 382):
+        exponent = np.random.default_rng(total).integers(max(1, total - 254), min(254, total - 1) + 1, len(left))
+        a, b = exponent << 23 | left & 0x7FFFFF, (total - exponent) << 23 | np.clip(right - (1 << 23), 0, 0x7FFFFF)
+        check_multiply(a.astype(np.uint32), b.astype(np.uint32))
+
+
 def test_products_about_the_ends_of_the_range() -> None:
     """Biased exponents that add up to about 127, where results vanish, and to about 127 + 255."""
     pick = np.random.default_rng(6)

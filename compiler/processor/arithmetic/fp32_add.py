@@ -72,6 +72,7 @@ def _align(m: Module, fraction: Signal, distance: Signal, zero: Signal) -> tuple
         lost.append(shifts & value[0:step].any())
         value = m.named(f"aligned_by_{step}", mux(shifts, value >> step, value))
     far = m.named("far", distance[5:8].any())
-    coarse = m.register("lost_coarsely", ~zero & (far | lost[0] | lost[1]))
-    fine = m.register("lost_finely", ~zero & (lost[2] | lost[3] | lost[4]))
+    # Of a zero, or of what lies far below, something may seem lost too: too little to change the sum.
+    coarse = m.register("lost_coarsely", lost[0] | lost[1])
+    fine = m.register("lost_finely", lost[2] | lost[3] | lost[4])
     return m.register("aligned", value), m.register("near", ~(far | zero)), concat(coarse, fine)
