@@ -32,6 +32,7 @@ class Check {
     void vector() const {
         for (const auto& [value, name] : {std::pair{i.a, "a"}, {i.b, "b"}, {i.c, "c"}, {i.d, "d"}, {static_cast<int64_t>(i.to), "to"}})
             element(value, name);
+        multiple(i.period, 8, "period");
         if (i.count < 1) refuse("count = 0", "at least 1");
         switch (i.operation) {
             case Operation::rotate:

@@ -146,6 +146,8 @@ def _linear_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
 def _vector_faults(instruction: Instruction, p: StepParameters) -> Iterator[tuple[str, str]]:
     operation, target = Operation(instruction["operation"]), Target(instruction["target"])
     count, period = instruction["count"], instruction["period"]
+    if period % ALIGNMENT:
+        yield f"period {period}", f"a multiple of {ALIGNMENT}"
     if operation is Operation.QUANTIZE:
         yield from _quantize_faults(instruction, target, p)
     elif target not in (Target.NONE, Target.VECTOR, Target.CONSTANT):

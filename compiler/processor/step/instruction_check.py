@@ -107,7 +107,7 @@ class _Check:
             self.none_of(operation, allowed),
             self.of(one, "count") == 0,
             (operation == Operation.ROTATE) & concat(*heads, self.of(one, "to_position")).any(),
-            *self.odd(one, "a", "b", "c", "d", "to"),
+            *self.odd(one, "a", "b", "c", "d", "to", "period"),
             (target == Target.ACTIVATIONS)
             & ((bits < 8) | (bits > p.activation_bits) | self.of(one, "to")[0 : COLUMNS.bit_length() - 1].any()),
         ]
