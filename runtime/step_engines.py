@@ -17,8 +17,8 @@ from elastix.runtime.step import StepEmulator, StepResult
 from elastix.runtime.step_trace import Difference, TracedInstruction, Write, element_type, first_difference
 
 Memory = NDArray[np.uint8]
-STEP_ENGINES: Final = ("emulator", "oracle")
-"""C++; the rules in Python."""
+STEP_ENGINES: Final = ("emulator", "rtl", "verilator", "oracle")
+"""C++; the generated RTL in this process; its SystemVerilog under Verilator; the rules in Python."""
 
 
 class StepEngine(Protocol):
@@ -104,12 +104,15 @@ class OracleEngine:
 
 def open_step_engine(name: str, parameters: StepParameters, stack: ExitStack) -> StepEngine:
     """The engine of that name, closed with `stack`; raises ElastixError for an unknown name."""
-    del stack  # of engines that are simulations
     match name:
         case "emulator":
             return EmulatorEngine(parameters)
         case "oracle":
             return OracleEngine(parameters)
+        case "rtl" | "verilator":
+            from elastix.runtime.step_simulate import SimulatedStep  # CIRCT takes a moment to load
+
+            return stack.enter_context(SimulatedStep(parameters, name))
         case _:
             raise ElastixError(f"engine {name!r}", wanted=" or ".join(STEP_ENGINES))
 

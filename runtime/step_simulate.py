@@ -8,7 +8,6 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from elastix.compiler.processor.control_registers import Offset
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.processor.step.run_counters import STEP_COUNTERS
 from elastix.compiler.processor.step.top import ARG_MAX, COUNTERS_AT, POSITION, TOKEN, TOKENS
@@ -90,5 +89,5 @@ class SimulatedStep:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the run made last."""
-        return self.engine.read_register(Offset.COUNTERS)
+        """Clock cycles of all runs, from the write that starts one to its interrupt."""
+        return self.engine.total.pin_cycles

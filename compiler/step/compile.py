@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from elastix.compiler import tokenizer
+from elastix.compiler.arena import aligned
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import Weights, write_image
 from elastix.compiler.importer.imported import Imported
@@ -19,7 +20,7 @@ from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.layout import lay_out_step, tables_of
 from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
-from elastix.compiler.step.memory import StepMemory
+from elastix.compiler.step.memory import PAGE, StepMemory
 from elastix.compiler.step.program import step_processor_of, step_program_of, with_addresses
 from elastix.compiler.step.report import write_report
 from elastix.compiler.step.tables import Table, WithTables
@@ -62,7 +63,8 @@ class LoweredStep:
             logits_stride=self.memory.logits_stride,
             program_address=self.memory.program_address,
             program_bytes=len(self.program) * INSTRUCTION_BYTES,
-            size=self.memory.program_address + len(self.program) * INSTRUCTION_BYTES,
+            # Programs are read in aligned pieces, the last of which may end behind END.
+            size=aligned(self.memory.program_address + len(self.program) * INSTRUCTION_BYTES, PAGE),
         )
         used = Counter(each["weights"] for each in self.program if each.opcode is Opcode.LINEAR)
         looked_up = Counter(each["weights"] for each in self.program if each.opcode is Opcode.EMBED)
