@@ -196,17 +196,27 @@ def test_clear_forgets_what_is_under_way(bench: Bench) -> None:
         bench.check()
 
 
-def test_without_features() -> None:
+@pytest.mark.parametrize("features", [(), ("attention",), ("rotate", "mean"), ("normalize_shift",)], ids="-".join)
+def test_without_features(features: tuple[str, ...]) -> None:
     """What the model does not want is not there, the rest works."""
-    bench = Bench(parameters(2, features=(), activations=()), seed=1)
+    bench = Bench(parameters(2, features=features, activations=()), seed=1)
     fill(bench)
-    wanted = {Operation.ROTATE, Operation.NORMALIZE_SHIFT, Operation.SUBTRACT, Operation.MEAN}
-    wanted |= {Operation.ACTIVATE, Operation.EXPONENTIAL}
-    left_out = {Target.QUERY, Target.PROBABILITY, Target.KEY, Target.VALUE}
+    needed = {
+        Operation.ROTATE: "rotate",
+        Operation.NORMALIZE_SHIFT: "normalize_shift",
+        Operation.MEAN: "mean",
+        Operation.EXPONENTIAL: "attention",
+        Operation.ACTIVATE: "an activation",
+    }
+    for_attention = {Target.QUERY, Target.PROBABILITY, Target.KEY, Target.VALUE}
     program = [
         each
         for each in random_program(bench.parameters, Random(3), 80, OWN)
-        if each["operation"] not in wanted and each["target"] not in left_out
+        if needed.get(Operation(each["operation"]), "attention") in (*features, "attention")
+        and (
+            "attention" in features
+            or (each["operation"] != Operation.EXPONENTIAL and each["target"] not in for_attention)
+        )
     ]
     assert len(program) > 30
     bench.carry_out(with_waits(bench.run, program))

@@ -33,6 +33,7 @@ def selections(p: StepParameters) -> dict[str, tuple[int, tuple[Operation, ...]]
         "first_product": (PRODUCT, FIRST_PRODUCT),
         "late_constant": (timing.factors, LATE_CONSTANT),
         "second_product": (timing.second_product, SECOND_PRODUCT),
+        "subtract": (timing.factors, (Operation.SUBTRACT,)),
         "summed": (timing.sum, SUM),
     }
     if "rotate" in features:
@@ -43,8 +44,6 @@ def selections(p: StepParameters) -> dict[str, tuple[int, tuple[Operation, ...]]
         found["activate"] = (timing.factors, (Operation.ACTIVATE,))
     if "normalize_shift" in features:
         found["shift"] = (timing.factors, (Operation.NORMALIZE_SHIFT,))
-    if "mean" in features:
-        found["subtract"] = (timing.factors, (Operation.SUBTRACT,))
     return found
 
 

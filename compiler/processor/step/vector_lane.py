@@ -81,6 +81,4 @@ def _term(
     if early is not None and "normalize_shift" in p.features:
         wait = Timing(p).factors - OPERANDS + 1
         term = mux(m.input("shift"), delay_stages(m, "early", early, wait)[-1], term)
-    if "mean" in p.features:
-        term = mux(m.input("subtract"), m.input("subtrahend", 32), term)
-    return term
+    return mux(m.input("subtract"), m.input("subtrahend", 32), term)

@@ -65,9 +65,8 @@ def vector_pipeline(p: StepParameters) -> Module:
 
     shared = dict(decode)
     shared |= {"visiting": delay_stages(m, "visiting", word["visiting"], READ - ADDRESS)[-1], "scalar": scalar}
-    if "mean" in p.features:
-        negated = scalar ^ (1 << 31)
-        shared["subtrahend"] = delay_stages(m, "subtrahend", negated, timing.factors - READ)[-1]
+    scalar_later = delay_line(timing.factors - READ, 32)
+    shared["subtrahend"] = m.instance("subtrahend", scalar_later, value=scalar ^ (1 << 31))["delayed"]
     if timing.attention:
         shared["fixed_maximum"] = m.input("fixed_maximum", 32)
     visitor = delay_stages(m, "visitor", word["data"], READ - ADDRESS)[-1]

@@ -51,7 +51,7 @@ class Timing:
         """Everything that the second multiplier may take is there."""
         latencies = [fp32_multiply.LATENCY]
         latencies += [activation_factor.LATENCY] if self.parameters.activations else []
-        latencies += [exponential.LATENCY] if self.attention else []
+        latencies += [exponential.LATENCY + 1] if self.attention else []  # a register after its last gates
         return OPERANDS + max(latencies)
 
     @property
