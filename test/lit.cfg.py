@@ -25,7 +25,7 @@ config.environment["TMPDIR"] = str(_temporary)  # noqa: F821
 config.substitutions += [  # noqa: F821
     ("%python", _python),
     (r"\belastix-opt\b", f"{_python} -m elastix.tools.opt"),
-    (r"\belastix\b(?= (?:show|eval|quantize)\b)", f"{_python} -m elastix.tools.cli"),
+    (r"\belastix\b(?= (?:show|eval|quantize|disassemble)\b)", f"{_python} -m elastix.tools.cli"),
     (r"\bfilecheck\b", str(_tools / "filecheck")),
 ]
 config.maxIndividualTestTime = 20  # noqa: F821

@@ -27,6 +27,9 @@ def command(argv: list[str]) -> int:
     if arguments.reference:
         print(reference(), end="")
         return 0
+    count: int | None = arguments.count
+    if count is not None and count < 1:
+        raise ElastixError(f"--count {count}", wanted="1 or more")
     path: Path = arguments.folder
     if path.is_dir():
         if not is_step_folder(path):
@@ -36,6 +39,6 @@ def command(argv: list[str]) -> int:
         path = path / PROGRAM_FILE
     if not path.is_file():
         raise ElastixError(f"no file {path}", wanted="a program.bin, or the folder that has it")
-    for number, instruction in enumerate(decode_program(path.read_bytes())[: arguments.count]):
+    for number, instruction in enumerate(decode_program(path.read_bytes())[:count]):
         print(f"{number:5}  {to_text(instruction)}")
     return 0

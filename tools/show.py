@@ -20,6 +20,7 @@ from elastix.compiler.ir.core import (
     ModuleOp,
     TypeAttr,
 )
+from elastix.dialects.epu import InstructionOp
 
 _DECISION: Final = ("elx.side", "elx.reason")
 """What the pass `partition` writes on an op."""
@@ -73,6 +74,8 @@ class _Printer:
         kind = op.operation.name
         if kind == "func.func":
             yield from self._function(op, indent)
+        elif isinstance(op, InstructionOp):
+            yield f"{indent}{kind} {op.text()}"
         elif isinstance(op, Op):
             yield indent + self._assigned(op, f"{op.name.partition('.')[0]}.{self._call(op)}") + _decision(op)
             yield from self.ops(op, indent + "  ")

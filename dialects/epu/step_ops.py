@@ -6,6 +6,7 @@ from typing import Any, Final
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import (
     ArrayAttr,
+    Attribute,
     Codec,
     DictAttr,
     FlatSymbolRefAttr,
@@ -20,13 +21,15 @@ from elastix.compiler.ir import (
     inferred,
     integer,
 )
-from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode
+from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode, to_text
 from elastix.compiler.processor.step.parameters import ALIGNMENT, SCALAR_REGISTERS, StepParameters
 from elastix.dialects import rules
 from elastix.dialects.epu.ops import Epu
 
 PLACES: Final = ("vector", "constant", "scalar")
 """On-chip memories that buffers lie in."""
+ADDRESSES: Final = frozenset(("a", "b", "c", "d", "from", "to", "scalar_register", "max_register", "result_register"))
+"""Fields that may be places in buffers."""
 _ENUMERATIONS: Final = {
     field.name: field.enumeration
     for fields in FIELDS.values()
@@ -60,13 +63,10 @@ def _fields_from_mlir(attribute: Any) -> Fields:
     return Fields({each.name: _value_from_mlir(each.name, each.attr) for each in DictAttr(attribute)})
 
 
-def _value_from_mlir(name: str, attribute: Any) -> int:
-    if not isinstance(attribute, StringAttr):
-        return IntegerAttr(attribute).value
-    enumeration = _ENUMERATIONS.get(name)
-    if enumeration is None or attribute.value not in enumeration.__members__:
-        raise ElastixError(f"{name} = {attribute.value}", wanted="a number" if enumeration is None else "a known name")
-    return int(enumeration[attribute.value])
+def _value_from_mlir(name: str, attribute: Attribute) -> int:
+    return (
+        int(_ENUMERATIONS[name][attribute.value]) if isinstance(attribute, StringAttr) else IntegerAttr(attribute).value
+    )
 
 
 def _buffers_to_mlir(buffers: Mapping[str, tuple[str, int]]) -> DictAttr:
@@ -87,9 +87,14 @@ def _buffers_from_mlir(attribute: Any) -> Buffers:
 
 
 def _is_fields(attribute: Any) -> bool:
-    return isinstance(attribute, DictAttr) and all(
-        isinstance(each.attr, IntegerAttr | StringAttr) for each in attribute
-    )
+    return isinstance(attribute, DictAttr) and all(_is_value(each.name, each.attr) for each in attribute)
+
+
+def _is_value(name: str, attribute: Attribute) -> bool:
+    if isinstance(attribute, StringAttr):
+        enumeration = _ENUMERATIONS.get(name)
+        return enumeration is not None and attribute.value in enumeration.__members__
+    return isinstance(attribute, IntegerAttr) and attribute.type == integer(64)
 
 
 def _is_buffers(attribute: Any) -> bool:
@@ -209,9 +214,10 @@ class BufferOp(Op, dialect=Epu, name="buffer", pure=False):
         yield from rules.at_least("elements", self.elements, 1)
         if self.place == "scalar":
             if self.address + self.elements > SCALAR_REGISTERS:
-                yield f"ends behind register {self.address + self.elements - 1}, wanted {SCALAR_REGISTERS} registers"
+                yield f"ends with register {self.address + self.elements - 1}, wanted {SCALAR_REGISTERS - 1} at most"
         elif self.address >= 0 and self.address % ALIGNMENT:
             yield f"address is {self.address}, wanted a multiple of {ALIGNMENT}"
+        yield from rules.at_least("address", self.address, -1)
 
 
 class InstructionOp(Op, dialect=Epu, name="instruction", pure=False):
@@ -223,6 +229,15 @@ class InstructionOp(Op, dialect=Epu, name="instruction", pure=False):
     opcode: str
     values: Fields
     buffers: Buffers
+
+    def text(self) -> str:
+        """`vector operation=ADD target=VECTOR count=0x40 a=@x to=@y+32 …`: as it is disassembled, but for buffers."""
+        opcode = Opcode[self.opcode.upper()]
+        _, *plain = to_text(Instruction(opcode, self.values)).split()
+        words = {word.partition("=")[0]: word for word in plain}
+        for name, (symbol, offset) in self.buffers.items():
+            words[name] = f"{name}=@{symbol}" + (f"+{offset}" if offset else "")
+        return " ".join([self.opcode, *(words[field.name] for field in FIELDS[opcode] if field.name in words)])
 
     def set_waits(self, waits: Mapping[str, int]) -> None:
         """Replace its wait fields."""
@@ -237,8 +252,8 @@ class InstructionOp(Op, dialect=Epu, name="instruction", pure=False):
         opcode = Opcode[self.opcode.upper()]
         known = {field.name for field in FIELDS[opcode]}
         for name in self.buffers:
-            if name not in known:
-                yield f"has no field {name}, wanted one of {', '.join(sorted(known))}"
+            if name not in known or name not in ADDRESSES:
+                yield f"has no address {name}, wanted one of {', '.join(sorted(known & ADDRESSES)) or 'none'}"
             elif name in self.values:
                 yield f"{name} is given twice, wanted a value or a buffer"
         try:

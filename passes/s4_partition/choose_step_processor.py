@@ -100,17 +100,23 @@ def _widths(attention: list[QuantizedAttentionOp]) -> tuple[int, int, int, int]:
         if widths(op) != found:
             raise RefusedOp(
                 op,
-                f"{widths(op)[0]} heads of {widths(op)[2]} where the layers before have {heads} of {width}",
+                f"{_spelled(op)}, in a layer before {_spelled(attention[0])}",
                 wanted="one shape of attention for all layers",
                 do="compile without --whole-step",
             )
     if width not in HEAD_DIMS:
-        raise ElastixError(
+        raise RefusedOp(
+            attention[0],
             f"heads of {width} values",
             wanted=f"one of {', '.join(map(str, HEAD_DIMS))}, as a step processor has it",
             do="compile without --whole-step",
         )
     return heads, kv_heads, width, rows
+
+
+def _spelled(op: QuantizedAttentionOp) -> str:
+    heads, kv_heads, width, rows = widths(op)
+    return f"{heads} heads of queries and {kv_heads} of keys, {rows} rows of {width} values"
 
 
 def _activations(module: ModuleOp) -> tuple[str, ...]:

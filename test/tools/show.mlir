@@ -28,3 +28,13 @@ func.func @step(%x: tensor<2x64xf32> {elx.kind = "input", elx.name = "x"},
   %c = torch.aten.sin %y {elx.side = "host", elx.reason = "no elx op covers it"} : !torch.vtensor<[2],f32> -> !torch.vtensor<[2],f32>
   return %0 : tensor<2x32xf32>
 }
+// CHECK-NEXT:epu.step_program(sym_name=program, processor=p)
+// CHECK-NEXT:  epu.buffer(sym_name=x, place=vector, elements=24, address=-1)
+// CHECK-NEXT:  epu.instruction vector wait_load=1 operation=COPY maximum=MAGNITUDE max_register=@m count=0x10 a=@x+8
+// CHECK-NEXT:  epu.instruction end
+"epu.step_program"() ({
+  "epu.buffer"() {sym_name = "x", place = "vector", elements = 24, address = -1} : () -> ()
+  "epu.instruction"() {opcode = "vector", values = {wait_load = 1, maximum = "MAGNITUDE", count = 16},
+      buffers = {a = [@x, 8], max_register = [@m, 0]}} : () -> ()
+  "epu.instruction"() {opcode = "end", values = {}, buffers = {}} : () -> ()
+}) {sym_name = "program", processor = @p} : () -> ()
