@@ -31,7 +31,8 @@ def score_output(p: StepParameters) -> Module:
     """
     m = Module("score_output", score_output.__doc__, asdict(p))
     clear, start = m.input("clear"), m.input("start")
-    each_query = m.register("each_query_q", m.input("each_query"), enable=start)
+    given_each = m.input("each_query")
+    each_query = m.register("each_query_q", given_each, enable=start)
     last = m.register("last_q", m.input("last", count_bits(p)), enable=start)
     converted = m.instance(
         "converter",
@@ -52,28 +53,32 @@ def score_output(p: StepParameters) -> Module:
     last_query = m.named("last_query_in", ~each_query | (query == p.group - 1))
     query.next(mux(start | last_query, 0, query + 1), enable=start | valid)
     completes = m.named("completes", valid & ends_word)
-    words = mux(each_query, m.constant(p.group, bits + 1), 1)
+    words = m.named("words_of_row", mux(each_query, m.constant(p.group, bits + 1), 1))
     base.next(mux(start, 0, base + words[0:bits]), enable=start | (completes & last_query))
     lane: Signal = m.constant(0, 1)
     if lanes > 1:
         counter = m.state("lane_in", index_bits(lanes))
         counter.next(mux(start | ends_word, 0, counter + 1), enable=start | (valid & last_query))
         lane = counter
+    place_in = m.named("place_in", base + query.zext(bits))
     memories = list[Memory]()
     for index in range(lanes):
         memory = Memory(m, f"lane_{index}", room, 32, latency=0)
-        memory.write(base + query.zext(bits), converted["result"], valid & (lane == index))
+        memory.write(place_in, converted["result"], valid & (lane == index))
         memories.append(memory)
 
     # Words that are complete go out in the order of their places.
     visit_valid, pop = m.state("visit_valid_q", 1, reset=0), m.wire("pop", 1)
-    filled, reserved = m.state("filled", bits + 1, reset=0), m.state("reserved", bits + 1, reset=0)
+    filled = m.state("filled", bits + 1, reset=0)
     restart = m.named("restart", clear | start)
-    gone = pop.zext(bits + 1)
+    gone = m.named("gone", pop.zext(bits + 1))
     filled.next(mux(restart, 0, filled + completes.zext(bits + 1) - gone))
+    # Places beyond those of one more row: its sign alone says that there are none, so that nothing is compared.
+    spare = m.state("spare", bits + 1, reset=0)
+    at_first = mux(given_each, m.constant(room - p.group, bits + 1), room - 1)
     more = mux(m.input("reserve"), words, 0)
-    reserved.next(mux(restart, 0, reserved + more - gone))
-    m.output("room", reserved <= mux(each_query, m.constant(room - p.group, bits + 1), room - 1))
+    spare.next(mux(restart, at_first, spare + gone - more))
+    m.output("room", ~spare[-1])
     free = m.named("free", ~visit_valid | m.input("visit_ready"))
     pop.assign(filled.any() & free & ~restart)
     visit_valid.next(~restart & (pop | (visit_valid & ~free)))
@@ -93,13 +98,14 @@ def _describe(m: Module, p: StepParameters, start: Signal, pop: Signal, each_que
     query, word = m.state("query_out", count), m.state("word_out", last.width - place)
     last_query = m.named("last_query_out", ~each_query | (query == p.group - 1))
     last_word = m.named("last_word", word == last[place : last.width])
-    query.next(mux(start | last_query, 0, query + 1), enable=start | pop)
-    word.next(mux(start, 0, word + 1), enable=start | (pop & last_query))
+    moves, row_moves = m.named("moves", start | pop), m.named("row_moves", start | (pop & last_query))
+    query.next(mux(start | last_query, 0, query + 1), enable=moves)
+    word.next(mux(start, 0, word + 1), enable=row_moves)
     to, stride = m.input("to", ELEMENT_BITS), m.register("stride_q", m.input("stride", ELEMENT_BITS), enable=start)
     first_to, here = m.state("first_to", ELEMENT_BITS), m.state("word_to", ELEMENT_BITS)
     next_to = m.named("next_to", first_to + lanes)
-    first_to.next(mux(start, to, next_to), enable=start | (pop & last_query))
-    here.next(mux(start, to, mux(last_query, next_to, here + stride)), enable=start | pop)
+    first_to.next(mux(start, to, next_to), enable=row_moves)
+    here.next(mux(start, to, mux(last_query, next_to, here + stride)), enable=moves)
     register = m.register("max_register_q", m.input("max_register", VISIT["max_register"]), enable=start)
 
     mask = m.constant(1, 1)
