@@ -201,6 +201,7 @@ def _sums(
     issue = delay_event(m, "issue", now["issue"], met, clear)[met]
     first_row = delay_stages(m, "first_row", now["first_row"], met)[met]
     last_chunk = delay_stages(m, "last_chunk", now["last_chunk"], met)[met]
+    place = m.named("chunk_of_sums", mux(now["draining"], chunk_now, chunk))
     x_bits, totals, scores = QUANTIZED_BITS * lanes, list[Signal](), list[Signal]()
     for j in range(p.group):
         lane = m.instance(
@@ -210,7 +211,7 @@ def _sums(
             z=operands["z"],
             valid=issue,
             first_row=first_row,
-            chunk=mux(now["draining"], chunk_now, chunk),
+            chunk=place,
             last_chunk=last_chunk,
             which=which,
         )

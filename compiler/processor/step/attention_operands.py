@@ -39,13 +39,12 @@ def attention_operands(p: StepParameters) -> Module:
     kept = {name: m.register(f"kept_{name}", value) for name, value in word.items() if name not in ("target", "lane")}
 
     def write(name: str, *targets: Target) -> Signal:
-        known = word["target"] == targets[0]
-        for target in targets[1:]:
-            known |= word["target"] == target
+        known = concat(*(word["target"] == target for target in targets)).any()
         return m.register(f"write_{name}", given & known, reset=0)
 
     write_query, write_weight = write("query", Target.QUERY), write("weight", Target.PROBABILITY)
-    slot = m.register("kept_slot", slot_of(p, word["lane"], word["head"], word["target"] == Target.VALUE))
+    is_value = m.named("is_value", word["target"] == Target.VALUE)
+    slot = m.register("kept_slot", slot_of(p, word["lane"], word["head"], is_value))
     m.output("row_slot", slot)
     m.unused(word["lane"])
     m.unused(word["head"])

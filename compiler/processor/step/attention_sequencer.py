@@ -72,7 +72,7 @@ def attention_sequencer(p: StepParameters) -> Module:
     in_scales = m.named("in_scales", at[State.KEY_SCALES] | at[State.VALUE_SCALES])
     at_once, per_beat = scales_at_once(p), p.beat // SCALE_BITS
     low, high = at_once.bit_length() - 1, per_beat.bit_length() - 1
-    last_part = row[low:high].all() if low < high else m.constant(1, 1)
+    last_part = m.named("last_part", row[low:high].all() if low < high else m.constant(1, 1))
     last_beat = row[high:bits] == last_memory_row[high:bits] if high < bits else m.constant(1, 1)
     scale_take = m.named("scale_take", in_scales & valid)
     scales_end = m.named("scales_end", scale_take & last_part & last_beat)
@@ -90,9 +90,10 @@ def attention_sequencer(p: StepParameters) -> Module:
     value_scales_end = m.named("value_scales_end", at[State.VALUE_SCALES] & scales_end)
     step = mux(in_scales, m.constant(at_once, bits), 1)
     moved = mux(scales_end, mux(at[State.VALUE_SCALES], memory_rows, 0), row + step)
-    row.next(mux(at[State.SETUP] | own_end, 0, moved), enable=at[State.SETUP] | scale_take | own_step | row_end)
+    from_zero = m.named("from_zero", at[State.SETUP] | own_end)
+    row.next(mux(from_zero, 0, moved), enable=at[State.SETUP] | scale_take | own_step | row_end)
     own_lane_moves = m.named("own_lane_moves", own_step | (row_end & ~from_memory))
-    own_lane.next(mux(at[State.SETUP] | own_end, 0, own_lane + 1), enable=at[State.SETUP] | own_lane_moves)
+    own_lane.next(mux(from_zero, 0, own_lane + 1), enable=at[State.SETUP] | own_lane_moves)
 
     flush = m.state("flush_count", 3)
     flush.next(mux(at[State.FLUSH], flush + 1, 0))
@@ -105,6 +106,7 @@ def attention_sequencer(p: StepParameters) -> Module:
     def to(which: State) -> Signal:
         return m.constant(which, 4)
 
+    ended = m.named("ended", at[State.WRITTEN] & written)
     after_setup = mux(values, to(State.ROWS), mux(some_memory, to(State.KEY_SCALES), to(State.OWN_SCALES)))
     steps = (
         (begun, to(State.SETUP)),
@@ -115,7 +117,7 @@ def attention_sequencer(p: StepParameters) -> Module:
         (rows_end, mux(values, to(State.FLUSH), to(State.WRITTEN))),
         (at[State.FLUSH] & (flush == FLUSH_CYCLES), to(State.RESULTS)),
         (results_end, to(State.WRITTEN)),
-        (at[State.WRITTEN] & written, to(State.IDLE)),
+        (ended, to(State.IDLE)),
         (clear, to(State.IDLE)),
     )
     following: Signal = state
@@ -126,7 +128,7 @@ def attention_sequencer(p: StepParameters) -> Module:
     m.output("taken", taken)
     m.output("idle", at[State.IDLE])
     m.output("values", values)
-    m.output("done", at[State.WRITTEN] & written)
+    m.output("done", ended)
     m.output("wanted", in_scales | rows.wanted)
     m.output("ready", (in_scales & last_part) | rows.ready)
     m.output("row", row)

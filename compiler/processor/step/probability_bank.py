@@ -21,7 +21,8 @@ def probability_bank(p: StepParameters) -> Module:
     read_bank, read_row = m.input("read_bank"), m.input("read_row", row_bits(p))
     place = lanes.bit_length() - 1
     m.unused(index)
-    word = concat(write_bank, index[place : row_bits(p)]) if place < row_bits(p) else write_bank
+    word = m.named("word", concat(write_bank, index[place : row_bits(p)]))
+    element = m.named("element", concat(read_bank, read_row))
     words = [
         m.instance(
             f"query_{j}",
@@ -29,7 +30,7 @@ def probability_bank(p: StepParameters) -> Module:
             write=write & (query == j),
             write_word=word,
             write_data=data,
-            read_word=concat(read_bank, read_row),
+            read_word=element,
         )["read_data"]
         for j in range(p.group)
     ]

@@ -21,7 +21,7 @@ def query_bank(p: StepParameters) -> Module:
     index, data = m.input("write_index", ELEMENT_BITS), m.input("write_data", QUANTIZED_BITS * written)
     read_bank, chunk = m.input("read_bank"), m.input("read_chunk", index_bits(p.head_dim // read))
     place, query_at = written.bit_length() - 1, p.head_dim.bit_length() - 1
-    inside = concat(write_bank, index[place:query_at]) if place < query_at else write_bank
+    inside = m.named("word", concat(write_bank, index[place:query_at]) if place < query_at else write_bank)
     query = index[query_at : query_at + index_bits(p.group)]
     m.unused(index)
     if read == p.head_dim:

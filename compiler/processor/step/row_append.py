@@ -45,7 +45,8 @@ def row_append(p: StepParameters) -> Module:
     head, done = m.state("head", slots, reset=0), m.wire("done", 1)
     queue.write(tail, concat(given["slot"], given["row"], given["rows"][offset:40], given["scales"][offset:32]), push)
     tail.next(mux(clear, 0, tail + 1), enable=clear | push)
-    head.next(mux(clear, 0, head + 1), enable=clear | done)
+    leaves = m.named("leaves", clear | done)
+    head.next(mux(clear, 0, head + 1), enable=leaves)
     count.next(mux(clear, 0, count + push.zext(slots + 1) - done.zext(slots + 1)))
     waiting = m.named("some_wait", count.any())
     entry = queue.read(head)
@@ -75,7 +76,7 @@ def row_append(p: StepParameters) -> Module:
         (sent, mux(last_beat, to(State.SCALE_PLACE), to(State.READ))),
         (at[State.SCALE_PLACE], to(State.SCALE)),
         (at[State.SCALE], to(State.SCALE_BEAT)),
-        (done | clear, to(State.IDLE)),
+        (leaves, to(State.IDLE)),
     )
     following: Signal = state
     for condition, target in steps:
@@ -91,10 +92,9 @@ def row_append(p: StepParameters) -> Module:
     added = m.named("added", mux(at[State.SCALE], wide >> per_scale_beat, added))
     moves = at[State.PLACE] | sent | at[State.SCALE_PLACE] | at[State.SCALE]
     address.next(base + added, enable=moves)
+    chosen = m.named("bytes_chosen", at[State.PLACE] | at[State.SCALE])
     strobes = [
-        m.register(
-            f"strobe_{k}", at[State.PLACE] | (row[0:per_scale_beat] == k), enable=at[State.PLACE] | at[State.SCALE]
-        )
+        m.register(f"strobe_{k}", at[State.PLACE] | (row[0:per_scale_beat] == k), enable=chosen)
         for k in range(p.beat // SCALE_BITS)
     ]
 
@@ -123,7 +123,7 @@ def _data(m: Module, p: StepParameters, at: dict[State, Signal], step: Signal, p
     """The beat: codes part by part and zeros above them, or the scale at every place it might have."""
     width = CODE_BITS * lanes_of(p)
     codes, scale = m.input("codes", width), m.input("scale", SCALE_BITS)
-    scales = scale.replicate(p.beat // SCALE_BITS)
+    scales = m.named("scales_beat_data", scale.replicate(p.beat // SCALE_BITS))
     parts = list[Signal]()
     for part in range(per_beat):
         comes = at[State.SCALE] | (at[State.READ] & (step == part + LATENCY))
