@@ -125,7 +125,7 @@ class Check {
         if (i.target < Target::activations) refuse(target() + " of QUANTIZE", "ACTIVATIONS, QUERY, PROBABILITY, KEY or VALUE");
         const int low = activations || row ? 8 : 16, high = activations ? p.matrix.activation_bits : low;
         if (i.bits < low || i.bits > high) refuse("QUANTIZE to " + to_string(i.bits) + " bits", to_string(low) + " to " + to_string(high));
-        if (activations) return;
+        if (activations) return multiple(i.to, 32, "to");
         need(kAttention, "QUANTIZE for attention");
         if (i.to != 0) refuse("to = " + to_string(i.to) + " of QUANTIZE for attention", "0");
         if (i.target == Target::probability) return below(i.head, p.group, "head");

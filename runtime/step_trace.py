@@ -85,7 +85,7 @@ class Difference:
 def first_difference(first: Iterable[TracedInstruction], second: Iterable[TracedInstruction]) -> Difference | None:
     """Where two traces part, None where they are the same bit for bit; reads both only as far as that."""
     for a, b in zip_longest(first, second):
-        if a is None or b is None or a.instruction != b.instruction or a.index != b.index:
+        if a is None or b is None or a.index != b.index or _differ(a.instruction, b.instruction):
             one = a or b
             assert one is not None
             texts = [to_text(each.instruction) if each else "nothing" for each in (a, b)]
@@ -96,6 +96,10 @@ def first_difference(first: Iterable[TracedInstruction], second: Iterable[Traced
         if found is not None:
             return Difference(a.index, to_text(a.instruction), *found)
     return None
+
+
+def _differ(a: Instruction, b: Instruction) -> bool:
+    return a != b and a.encode() != b.encode()  # fields that are 0 may be left out
 
 
 def _in_order(writes: Iterable[Write]) -> list[tuple[str, int, bytes]]:

@@ -55,7 +55,7 @@ def result(engine: StepEngine, step: RandomStep, memory: np.ndarray[Any, Any]) -
 @settings(max_examples=150, deadline=None, suppress_health_check=HEALTH)
 @given(random_steps(), st.integers(0, 1 << 16), st.integers(0, 8 * INSTRUCTION_BYTES - 1))
 def test_a_flipped_bit_of_a_program_is_refused_by_both_or_does_the_same(step: RandomStep, which: int, bit: int) -> None:
-    """The emulator may refuse more: what hardware does in an order that no rule gives, such as writing over operands."""
+    """The emulator may refuse more: what hardware does in an order that no rule gives, writing over operands."""
     loads = next(k for k, each in enumerate(step.program) if each.opcode is not Opcode.LOAD)
     at = PROGRAM + INSTRUCTION_BYTES * (loads + which % (len(step.program) - loads)) + bit // 8
     step.memory[at] ^= 1 << bit % 8
@@ -87,9 +87,14 @@ def test_a_mistake_in_an_engine_shows(
 ) -> None:
     monkeypatch.setattr(module, name, wrong(getattr(module, name), change))
 
-    generate = {"phases": [Phase.generate], "database": None, "derandomize": True}
-
-    @settings(max_examples=300, deadline=None, suppress_health_check=HEALTH, **generate)
+    @settings(
+        max_examples=300,
+        deadline=None,
+        suppress_health_check=HEALTH,
+        phases=[Phase.generate],
+        database=None,
+        derandomize=True,
+    )
     @given(random_steps())
     def agree(step: RandomStep) -> None:
         assert difference(step) == ""
