@@ -78,8 +78,8 @@ def wrong(function: Callable[..., Any], change: Callable[[Any], Any]) -> Callabl
         (step_oracle_vector, "exponential", lambda p: p + 2 * (p == 1 << 24)),
         (step_oracle_vector, "to_integers", lambda pair: (pair[0] + (pair[0] == 5), pair[1])),
         (step_oracle_attention, "scale_by_power_of_two", lambda y: -y),
-        (step_oracle_linear, "add", lambda y: np.nextafter(y, np.float32(0))),
-        (step_oracle_linear, "weight_values", lambda w: np.nextafter(w, np.float32(np.inf))),
+        (step_oracle_linear, "add", lambda y: -y),
+        (step_oracle_linear, "weight_values", lambda w: -w),
     ],
 )
 def test_a_mistake_in_an_engine_shows(
