@@ -146,6 +146,27 @@ def visits(random: Random, first: int, registers: int) -> list[VisitorPass]:
     return found
 
 
+def test_short_reductions_follow_each_other_among_maxima(bench: Bench) -> None:
+    """A result waits for no maximum and drops none, and stays apart from the sum of the next."""
+    kinds = (Operation.SQUARES, Operation.MEAN, Operation.EXPONENTIAL, Operation.SQUARES, Operation.EXPONENTIAL)
+    program, reductions = list[Instruction](), list[Instruction]()
+    for index, operation in enumerate(kinds):
+        maximum = Maximum.SIGNED if operation is Operation.EXPONENTIAL else Maximum.MAGNITUDE
+        program.append(copies(index + 1, a=64 * index, maximum=maximum, max_register=index))
+        fields = {"operation": operation, "count": index + 1, "a": 64 * index, "k": HALF, "epsilon": HALF}
+        fields |= {"wait_vector": len(kinds), "scalar_register": index, "result_register": 8 + index}
+        reductions.append(vector_instruction(**fields))
+    bench.carry_out([*program, *reductions])
+    reductions = [Instruction(each.opcode, {**each.values, "wait_vector": 0}) for each in reductions]
+    for _ in range(6):
+        visitors = [
+            VisitorPass(numbers(bench.random, 1), OWN + 8 * index, maximum=Maximum.SIGNED, max_register=16 + index)
+            for index in range(48)
+        ]
+        bench.carry_out(reductions, matrix=visitors, chance=0.5)
+        bench.check()
+
+
 @pytest.mark.parametrize("chance", [1.0, 0.3])
 def test_visitors_among_passes(bench: Bench, chance: float) -> None:
     random = Random(7)
