@@ -113,14 +113,19 @@ def attend(emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp, deman
     emitter.source = op
     work = _Attention(emitter, step, op, q, rotated=rope is not None)
     groups = [(head, lane) for head in range(emitter.parameters.kv_heads) for lane in emitter.lanes]
-    for turn, (head, lane) in enumerate(groups):
-        if turn % _AT_ONCE == 0:
-            for each in groups[turn : turn + _AT_ONCE]:
-                work.prepare(*each)
-        work.scores(turn % 2, head, lane)
-        if turn:
-            work.softmax(1 - turn % 2, *groups[turn - 1])
-    work.softmax((len(groups) - 1) % 2, *groups[-1])
+    # Scores of a group stream while the vector engine has the softmax of the group before, and the queries of the one
+    # behind; results, which nothing but the next layer waits for, come after both.
+    for turn in range(len(groups) + 2):
+        if turn == 0:
+            work.prepare(*groups[0])
+        if turn + 1 < len(groups):
+            work.prepare(*groups[turn + 1])
+        if turn < len(groups):
+            work.scores(turn % 2, *groups[turn])
+        if 1 <= turn <= len(groups):
+            work.softmax((turn - 1) % 2, *groups[turn - 1])
+        if turn >= 2:
+            work.finish(*groups[turn - 2])
     return work.result
 
 
@@ -139,6 +144,7 @@ class _Attention:
         self.query_maxima: dict[tuple[int, int], At] = {}
         self.result = emitter.hold("attention", q.count, maximum=True)
         self.scored: dict[tuple[int, int], tuple[str, str]] = {}
+        self.summed: dict[tuple[int, int], tuple[str, str]] = {}
 
     def prepare(self, head: int, lane: int) -> None:
         """The queries of a group, times the scale, rotated where they have positions."""
@@ -219,6 +225,12 @@ class _Attention:
         to = emitter.buffer("values", group * width)
         fields = {"lane": lane, "bank": bank, "head": head, "values": self.values.rows(head)}
         emitter.emit(Opcode.VALUES, fields, {"to": (to, 0)})
+        self.summed[head, lane] = (to, sums)
+
+    def finish(self, head: int, lane: int) -> None:
+        """The sums of values over the sums of weights."""
+        emitter, group, width = self.emitter, self.group, self.width
+        to, sums = self.summed.pop((head, lane))
         for query in range(group):
             keep = query or head
             emitter.vector(
