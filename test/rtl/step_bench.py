@@ -1,6 +1,6 @@
 """A step processor under the harness, with a memory that a test lays out and programs that it writes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -92,6 +92,6 @@ class StepBench:
 @contextmanager
 def step_bench(
     parameters: StepParameters, model: MemoryModel = IDEAL, *, size: int = 1 << 20, check_settled: bool = True
-) -> Iterator[StepBench]:
+) -> Generator[StepBench]:
     with SimulatedStep(parameters, "rtl", model, check_settled=check_settled) as step:
         yield StepBench(step, size)

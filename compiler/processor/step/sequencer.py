@@ -10,7 +10,7 @@ from elastix.compiler.processor.step.dispatcher import dispatcher, units
 from elastix.compiler.processor.step.instruction_fetch import NUMBER_BITS, instruction_fetch
 from elastix.compiler.processor.step.instructions import Unit
 from elastix.compiler.processor.step.parameters import StepParameters
-from elastix.compiler.processor.step.unit_queue import SIDE_BITS, unit_queue
+from elastix.compiler.processor.step.unit_queue import side_bits, unit_queue
 
 FETCH_INPUTS = ("clear", "start", "number", "in_valid", "in_data")
 FETCH_OUTPUTS = ("io_start", "io_address", "io_beats")
@@ -22,7 +22,7 @@ def sequencer(p: StepParameters) -> Module:
 
     start, clear, number, io_*, in_*: as instruction_fetch; tokens, position, token_<m>, request_*, quiet, bad, ended:
     as dispatcher. Of each unit: begin_<unit>, taken_<unit>, instruction_<unit>, done_<unit>, and <name>_<unit> as
-    SIDE_BITS of unit_queue names. finishing: a bit a unit, an instruction finishes in this cycle. bad_address: byte
+    side_bits of unit_queue names. finishing: a bit a unit, an instruction finishes in this cycle. bad_address: byte
     address of the instruction that `bad` is about.
     """
     m = Module("sequencer", sequencer.__doc__, asdict(p))
@@ -65,7 +65,7 @@ def sequencer(p: StepParameters) -> Module:
     m.output("bad_address", concat(number, m.constant(0, ADDRESS_BITS - NUMBER_BITS)))
 
     done = {unit: m.input(f"done_{unit.name.lower()}") if unit in there else m.constant(0, 1) for unit in Unit}
-    queues = {unit: _queue(m, unit, clear, fetch, dispatch, finished) for unit in there}
+    queues = {unit: _queue(m, p, unit, clear, fetch, dispatch, finished) for unit in there}
     skipped = {unit: queues[unit]["skipped"] if unit in there else m.constant(0, 1) for unit in Unit}
     counts = m.instance(
         "counts",
@@ -85,6 +85,7 @@ def sequencer(p: StepParameters) -> Module:
 
 def _queue(
     m: Module,
+    p: StepParameters,
     unit: Unit,
     clear: Signal,
     fetch: Mapping[str, Signal],
@@ -93,10 +94,10 @@ def _queue(
 ) -> Mapping[str, Signal]:
     """The queue of a unit, and its ports."""
     name = unit.name.lower()
-    sides = {f"in_{side}": dispatch["position_of_lane" if side == "position" else side] for side in SIDE_BITS[unit]}
+    sides = {f"in_{side}": dispatch["position_of_lane" if side == "position" else side] for side in side_bits(p, unit)}
     parts = m.instance(
         f"{name}_queue",
-        unit_queue(unit),
+        unit_queue(p, unit),
         clear=clear,
         push=dispatch[f"push_{name}"],
         skip=dispatch["skip"],
@@ -105,6 +106,6 @@ def _queue(
         **sides,
         **{f"finished_{other.name.lower()}": finished[other] for other in Unit},
     )
-    for port in ("begin", "instruction", *SIDE_BITS[unit]):
+    for port in ("begin", "instruction", *side_bits(p, unit)):
         m.output(f"{port}_{name}", parts[port])
     return parts

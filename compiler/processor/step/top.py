@@ -21,7 +21,7 @@ from elastix.compiler.processor.step.run_control import run_control
 from elastix.compiler.processor.step.run_counters import STEP_COUNTERS, run_counters
 from elastix.compiler.processor.step.sequencer import REQUEST_OUTPUTS, sequencer
 from elastix.compiler.processor.step.stream_control import READ_INPUTS, READ_OUTPUTS, stream_control
-from elastix.compiler.processor.step.unit_queue import SIDE_BITS
+from elastix.compiler.processor.step.unit_queue import side_bits
 from elastix.compiler.processor.step.vector_engine import vector_engine
 from elastix.compiler.processor.step.vector_ports import activation_ports
 from elastix.compiler.processor.top import SLAVE_INPUTS, SLAVE_OUTPUTS
@@ -210,7 +210,7 @@ class _Top:
         for unit, part in parts.items():
             name = self.units[unit]
             part.connect(clear=self.control["stop_all"])
-            for port in ("begin", "instruction", *SIDE_BITS[unit]):
+            for port in ("begin", "instruction", *side_bits(p, unit)):
                 if port in part.wires:
                     part.connect(**{port: sequencer[f"{port}_{name}"]})
         matrix, vector = self.matrix, self.vector

@@ -1,13 +1,15 @@
 """The instructions of a unit, in order, each until the units have finished what it waits for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 
 from elastix.compiler.circuit import Module, Register, Signal, concat, mux
 from elastix.compiler.processor.step.completion_counters import FINISHED_BITS
 from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
+from elastix.compiler.processor.step.instruction_fetch import opcodes
 from elastix.compiler.processor.step.instructions import FIELDS, UNIT_OF, Opcode, Unit
-from elastix.compiler.processor.step.parameters import ELEMENT_BITS
+from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 from elastix.compiler.processor.step.queue import queue
 
 _DISPATCH_ONLY: Mapping[Opcode, tuple[str, ...]] = {
@@ -17,22 +19,35 @@ _DISPATCH_ONLY: Mapping[Opcode, tuple[str, ...]] = {
     Opcode.LOAD: ("address", "stride"),
     Opcode.EMBED: ("weights", "block_beats", "channel_stride"),
 }
-SIDE_BITS: Mapping[Unit, dict[str, int]] = {
-    Unit.MATRIX: {"blocks": 32, "more": 6},
-    Unit.VECTOR: {"position": ELEMENT_BITS},
-    Unit.ATTENTION: {"position": ELEMENT_BITS},
-    Unit.LOAD: {"channel": 6, "slice": 4},
-}
-"""What a unit gets beside its instruction."""
+_OF_ATTENTION = ("head", "bank", "rows", "scales")
+"""Fields of VECTOR."""
 
 
-def kept_bits(unit: Unit) -> list[int]:
+def side_bits(p: StepParameters, unit: Unit) -> dict[str, int]:
+    """What a unit gets beside its instruction: names and bits."""
+    match unit:
+        case Unit.MATRIX:
+            return {"blocks": 32, "more": 6}
+        case Unit.LOAD:
+            return {"channel": 6, "slice": 4} if "embed" in p.features else {}
+        case _:
+            return {"position": ELEMENT_BITS}
+
+
+def _opcodes(p: StepParameters, unit: Unit) -> list[Opcode]:
+    return [opcode for opcode in opcodes(p) if UNIT_OF.get(opcode) is unit]
+
+
+def kept_bits(p: StepParameters, unit: Unit) -> list[int]:
     """The bits of an instruction that its unit looks at, in rising order; of opcodes, what tells the unit's apart."""
-    opcodes = [opcode for opcode, other in UNIT_OF.items() if other is unit]
-    kept = {bit for bit in range(3) if len({opcode >> bit & 1 for opcode in opcodes}) > 1}
-    for opcode in opcodes:
+    own = _opcodes(p, unit)
+    kept = {bit for bit in range(3) if len({opcode >> bit & 1 for opcode in own}) > 1}
+    for opcode in own:
+        left_out = {"opcode", *_DISPATCH_ONLY.get(opcode, ())}
+        if opcode is Opcode.VECTOR and "attention" not in p.features:
+            left_out |= {*_OF_ATTENTION}
         for each in FIELDS[opcode]:
-            if not each.name.startswith("wait_") and each.name not in ("opcode", *_DISPATCH_ONLY.get(opcode, ())):
+            if not each.name.startswith("wait_") and each.name not in left_out:
                 kept |= set(range(32 * each.word + each.low, 32 * each.word + each.low + each.bits))
     return sorted(kept)
 
@@ -49,23 +64,23 @@ def _runs(bits: Sequence[int]) -> list[tuple[int, int]]:
 
 
 @cache
-def unit_queue(unit: Unit) -> Module:
+def unit_queue(p: StepParameters, unit: Unit) -> Module:
     """The instructions of a unit, in order, each until the units have finished what it waits for.
 
-    push, while `room`: in_instruction, skip, in_… as SIDE_BITS names. begin, taken, instruction, …: out; fields
+    push, while `room`: in_instruction, skip, in_… as side_bits names. begin, taken, instruction, …: out; fields
     that only dispatch looks at hold anything. finished_<unit>: instructions finished in this run. `skipped` (pulse):
     an instruction with `skip` came to its place: its counts reached, all earlier ones finished. `idle`: all that was
     pushed is finished. clear (pulse): empty, nothing begun.
     """
-    m = Module(f"{unit.name.lower()}_queue", unit_queue.__doc__)
+    m = Module(f"{unit.name.lower()}_queue", unit_queue.__doc__, asdict(p))
     clear, push, skip, taken = m.input("clear"), m.input("push"), m.input("skip"), m.input("taken")
     instruction = m.input("in_instruction", INSTRUCTION_BITS)
     m.unused(instruction)
-    sides = {name: m.input(f"in_{name}", width) for name, width in SIDE_BITS[unit].items()}
+    sides = {name: m.input(f"in_{name}", width) for name, width in side_bits(p, unit).items()}
     finished = [m.input(f"finished_{other.name.lower()}", FINISHED_BITS) for other in Unit]
     # The waits are common fields, whatever the opcode.
     waits = [field(instruction, Opcode.END, f"wait_{other.name.lower()}") for other in Unit]
-    runs = _runs(kept_bits(unit))
+    runs = _runs(kept_bits(p, unit))
     parts = [skip, *waits, *sides.values(), *(instruction[low:high] for low, high in runs)]
 
     load = m.wire("load", 1)
@@ -105,15 +120,14 @@ def unit_queue(unit: Unit) -> Module:
     m.output("idle", ~words["valid"] & ~present & none_under_way)
     for name, value in zip(sides, held[1 + len(waits) :], strict=False):
         m.output(name, value)
-    m.output("instruction", _instruction(m, unit, runs, held[1 + len(waits) + len(sides) :]))
+    m.output("instruction", _instruction(m, _opcodes(p, unit), runs, held[1 + len(waits) + len(sides) :]))
     return m
 
 
-def _instruction(m: Module, unit: Unit, runs: Sequence[tuple[int, int]], values: Sequence[Signal]) -> Signal:
+def _instruction(m: Module, own: Sequence[Opcode], runs: Sequence[tuple[int, int]], values: Sequence[Signal]) -> Signal:
     """The 512 bits, with zeros where none were kept; of the opcode, what all of the unit's have in common."""
-    opcodes = [opcode for opcode, other in UNIT_OF.items() if other is unit]
-    common = opcodes[0]
-    for opcode in opcodes:
+    common = int(own[0])
+    for opcode in own:
         common &= opcode
     parts, at = list[Signal](), 0
 
