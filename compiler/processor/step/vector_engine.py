@@ -79,10 +79,12 @@ def vector_engine(p: StepParameters) -> Module:
     immediate = m.named("scalar_is_k", own["operation"] == Operation.SCALE)
     scalar = m.register("scalar", mux(immediate, own["k"], scalar_read), enable=scalar_there)
     scale = m.instance("quantization", quantization(), maximum=scalar, bits=own["bits"], row=own["of_row"])
-    standing = {"r": scale["r"], "power": scale["power"]}
+    # r comes out of block RAM, late in its cycle.
+    standing = {"r": m.register("r", scale["r"]), "power": scale["power"]}
     if timing.attention:
         standing["fixed_maximum"] = m.instance("fix_maximum", fp32_to_fixed(FRACTION_BITS), x=scalar)["y"]
-    begun = m.named("integers_begun", issued & own["first"] & own["integers_only"])
+    # What is said of the instruction stands a cycle longer than its last word.
+    begun = m.register("integers_begun", issued & own["first"] & own["integers_only"])
     pipeline = m.instance(
         "pipeline",
         vector_pipeline(p),

@@ -124,6 +124,6 @@ class Timing:
     @property
     def quantizing_wait(self) -> int:
         """The scale; what goes out with the integers changes when the first word is issued; terms come in order."""
-        ready = SCALAR_AFTER_TAKING + quantization.LATENCY - (1 + OPERANDS)
+        ready = SCALAR_AFTER_TAKING + quantization.LATENCY + 1 - (1 + OPERANDS)
         after_terms = self.probabilities - self.squares - 1 if self.attention else 0
         return max(0, ready, INTEGERS - 1, after_terms)
