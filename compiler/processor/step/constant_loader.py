@@ -20,6 +20,7 @@ def constant_loader(p: StepParameters) -> Module:
     values, lanes = p.beat // COLUMNS, p.vector_lanes
     clear, start = m.input("clear"), m.input("start")
     instruction = m.input("instruction", INSTRUCTION_BITS)
+    m.unused(instruction)
     in_valid, in_data, out_ready = m.input("in_valid"), m.input("in_data", p.beat), m.input("out_ready")
     words, width = max(1, values // lanes), min(values, lanes)
 

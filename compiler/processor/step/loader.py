@@ -66,11 +66,13 @@ def _embedding(
     load_ready: Signal,
 ) -> dict[str, Signal]:
     """The reader of embedding rows, on the stream of the row's channel."""
-    channel = m.register("channel_q", m.input("channel", 6), enable=taken)
+    channel_given = m.input("channel", 6)
+    m.unused(channel_given)
     valid = [m.input(f"embed_valid_{c}") for c in range(p.channels)]
     data = [m.input(f"embed_data_{c}", p.beat) for c in range(p.channels)]
     bits = index_bits(p.channels)
     several = p.channels > 1
+    channel = m.register("channel_q", channel_given[0:bits], enable=taken) if several else channel_given
     reader = m.instance(
         "embedding",
         embedding_reader(p),
@@ -78,8 +80,8 @@ def _embedding(
         start=start,
         instruction=instruction,
         slice=m.input("slice", 4),
-        in_valid=select(channel[0:bits], valid) if several else valid[0],
-        in_data=select(channel[0:bits], data) if several else data[0],
+        in_valid=select(channel, valid) if several else valid[0],
+        in_data=select(channel, data) if several else data[0],
         out_ready=load_ready,
     )
     for c in range(p.channels):

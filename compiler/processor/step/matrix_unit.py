@@ -32,11 +32,15 @@ def matrix_unit(p: StepParameters) -> Module:
     running.next(~clear & (taken | (running & ~done)))
     m.output("taken", taken)
 
+    m.unused(instruction)
+    given = {name: field(instruction, Opcode.LINEAR, name) for name in _CONFIGURATION}
     configuration = {
-        name: m.register(f"{name}_q", field(instruction, Opcode.LINEAR, name), enable=taken) for name in _CONFIGURATION
+        name: m.register(f"{name}_q", value, enable=taken) for name, value in _narrowed(p, given).items()
     }
-    blocks = m.register("blocks_q", m.input("blocks", 32), enable=taken)
-    more = m.register("more_q", m.input("more", 6), enable=taken)
+    blocks, more_now = m.register("blocks_q", m.input("blocks", 32), enable=taken), m.input("more", 6)
+    several = p.channels > 1
+    m.unused(more_now)
+    more = m.register("more_q", more_now, enable=taken) if several else more_now
     # The engines' configuration stands when they start; a clear starts them on nothing.
     start = m.register("start", taken | clear, reset=0)
     active = m.register("active", running & ~clear, reset=0)
@@ -53,12 +57,15 @@ def matrix_unit(p: StepParameters) -> Module:
                 w_valid=m.input(f"w_valid_{c}"),
                 w_data=m.input(f"w_data_{c}", p.beat),
                 y_ready=y_ready[c],
-                blocks=blocks + (more > c).zext(32) if p.channels > 1 else blocks,
+                blocks=blocks + (more > c).zext(32) if several else blocks,
                 tokens=tokens,
-                **_narrowed(p, configuration),
+                **configuration,
                 **writes,
             )
         )
+        # Results come in order, tokens of a block one after another.
+        for name in ("y_lane", "y_block"):
+            m.unused(engines[c][name])
         m.output(f"w_ready_{c}", engines[c]["w_ready"])
 
     turn, valid, data, last = _in_turn(m, p, engines, taken, y_ready)

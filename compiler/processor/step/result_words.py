@@ -24,8 +24,10 @@ def result_words(p: StepParameters) -> Module:
     rows, lanes = p.rows, p.vector_lanes
     clear, take, tokens = m.input("clear"), m.input("take"), m.input("tokens", 4)
     instruction = m.input("instruction", INSTRUCTION_BITS)
+    m.unused(instruction)
     y_valid, y_data, y_last = m.input("y_valid"), m.input("y_data", p.beat), m.input("y_last")
-    q = {name: m.register(f"{name}_q", field(instruction, Opcode.LINEAR, name), enable=take) for name in _KEPT}
+    kept = [name for name in _KEPT if name != "arg_max" or "arg_max" in p.features]
+    q = {name: m.register(f"{name}_q", field(instruction, Opcode.LINEAR, name), enable=take) for name in kept}
     to_memory = m.register("to_memory", field(instruction, Opcode.LINEAR, "target") == Target.MEMORY, enable=take)
 
     # A beat is held until all of it has gone. What is said of it is ready a cycle after it: `settled`.
@@ -76,8 +78,8 @@ def result_words(p: StepParameters) -> Module:
     for name, value in _word(m, p, data, tracked, to[0:ELEMENT_BITS]).items():
         m.output(f"matrix_{name}", value)
     low = lanes.bit_length() - 1
-    m.output("matrix_to", _aligned(to[0:ELEMENT_BITS] + position, low))
-    m.output("matrix_from", _aligned(source + position, low))
+    m.output("matrix_to", _aligned(m, "to_of_word", to[0:ELEMENT_BITS] + position, low))
+    m.output("matrix_from", _aligned(m, "from_of_word", source + position, low))
     m.output("matrix_operation", q["operation"])
     m.output("matrix_maximum", q["maximum"])
     m.output("matrix_max_register", q["max_register"] + lane.zext(6))
@@ -152,6 +154,8 @@ def _word(m: Module, p: StepParameters, data: Signal, tracked: Signal, to: Signa
     return {"data": data.replicate(parts), "mask": mask, "tracked": mask & tracked.replicate(parts)}
 
 
-def _aligned(address: Signal, low: int) -> Signal:
+def _aligned(m: Module, name: str, value: Signal, low: int) -> Signal:
     """The address with its lowest bits 0."""
+    address = m.named(name, value)
+    m.unused(address)
     return address & ((1 << address.width) - (1 << low)) if low else address

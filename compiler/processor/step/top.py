@@ -231,8 +231,16 @@ class _Top:
             if "embed" in p.features:
                 self.loader.connect(**{f"embed_valid_{c}": stream["embed_valid"], f"embed_data_{c}": stream["data"]})
         if self.attention is None:
+            self._leave_out()
             absent = [name for name in vector.wires if name.startswith(("attention_", "scale_data"))]
             vector.connect(**{name: self.module.constant(0, vector.wires[name].width) for name in absent})
+
+    def _leave_out(self) -> None:
+        """What only an attention engine would look at."""
+        vector = self.vector
+        ports = [vector[name] for name in ("attention_ready", "visitor_written_attention", "scale_word", "scale_bank")]
+        for value in [*ports, *vector.group("quantized_").values(), self.writer["row_ready"]]:
+            self.module.unused(value)
 
     def _connect_attention(self, attention: _Part) -> None:
         vector = self.vector
@@ -279,6 +287,12 @@ class _Top:
 
     def _count(self) -> None:
         m, first = self.module, self.streams[0]
+        # Of these, channel 0 alone counts.
+        for stream in self.streams[1:]:
+            for name in ("taken_attention", "stalled", "empty"):
+                m.unused(stream[name])
+        if self.attention is None:
+            m.unused(first["taken_attention"])
         # Weights wait for activations while no LINEAR is under way.
         at_work = m.state("matrix_at_work", 1, reset=0)
         at_work.next(~self.control["stop_all"] & ((at_work & ~self.matrix["done"]) | self.matrix["taken"]))
