@@ -25,8 +25,8 @@ class CompileOptions:
     bits: of every weight, where no `plan` file says otherwise; activation_bits: A; beat: D bits; lanes: M tokens;
     channels: C; max_context: tokens that the cache holds, the smaller of 512 and the model's own where not given;
     key_bits, value_bits: of the codes in caches of keys and values, 4 or 8, or 32 for fp32;
-    whole_step: everything between token id and logits on a step processor; vector_lanes: elements that its vector engine
-    takes a cycle; rotate: what is rotated before weights are rounded, a key of ROTATIONS;
+    whole_step: everything between token id and logits on a step processor; vector_lanes: elements that its vector
+    engine takes a cycle; rotate: what is rotated before weights are rounded, a key of ROTATIONS;
     fallback: "" or "eager" (what nothing of ours can run is left to PyTorch).
     """
 
@@ -56,7 +56,9 @@ class CompileOptions:
             raise ElastixError(f"--vector-lanes {self.vector_lanes}", wanted="1, 2, 4 or 8")
         if self.whole_step and (self.key_bits, self.value_bits) != (8, 8):
             raise ElastixError(
-                f"--whole-step with keys of {self.key_bits} and values of {self.value_bits} bits", wanted="8 and 8 bits"
+                f"--whole-step with keys of {self.key_bits} and values of {self.value_bits} bits",
+                wanted="8 and 8 bits",
+                do="leave out --kv-bits, --key-bits and --value-bits, or --whole-step",
             )
         if self.rotate not in ROTATIONS:
             raise ElastixError(f"rotate={self.rotate!r}", wanted=" or ".join(ROTATIONS))

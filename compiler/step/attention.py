@@ -21,8 +21,7 @@ from elastix.dialects.elx import QuantizedAttentionOp, QuantizedCacheUpdateOp
 
 Demand = Callable[[Value], Held]
 _AT_ONCE: Final = 8
-"""Rows, and groups of queries, that are made before the first of them is quantized: maxima have time to arrive, and few
-registers hold them."""
+"""Rows that are made before the first of them is quantized: maxima have time to arrive, and few registers hold them."""
 
 
 def check_attention(step: StepFunction, op: QuantizedAttentionOp) -> None:
