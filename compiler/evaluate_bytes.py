@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from elastix.compiler.manifest import Manifest
 from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.precision.sites import Site
+from elastix.compiler.step.manifest import StepManifest
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ def _stream(streamed: Iterable[Geometry], looked_up: Iterable[tuple[Geometry, in
     )
 
 
-def stream_of_manifest(manifest: Manifest) -> TokenStream:
+def stream_of_manifest(manifest: Manifest | StepManifest) -> TokenStream:
     """Of a compiled model, whose step takes one token."""
-    beat, channels = manifest.processor.beat, manifest.processor.channels
+    processor = manifest.step_processor if isinstance(manifest, StepManifest) else manifest.processor
     layers = [
-        (layer, Geometry(Format.parse(layer.format), layer.rows, layer.columns, beat, channels))
+        (layer, Geometry(Format.parse(layer.format), layer.rows, layer.columns, processor.beat, processor.channels))
         for layer in manifest.layers
     ]
     streamed = [geometry for layer, geometry in layers if layer.tokens]

@@ -26,6 +26,7 @@ from elastix.compiler.precision.streamed_model import StreamedModel
 from elastix.compiler.stages import Stages
 from elastix.compiler.tokenizer import TextCodec
 from elastix.tools.session import Session
+from elastix.tools.step_session import StepSession, open_session
 
 Pieces = list[list[int]]
 _CACHES: Final = ("kv_bits", "key_bits", "value_bits")
@@ -68,17 +69,17 @@ def _compiled(arguments: argparse.Namespace, stages: Stages, stack: ExitStack) -
     folder: Path = arguments.model
     _refuse(arguments, ("bits", "precision", *_CACHES, *_WITH_PRECISION), f"for {folder}, which is compiled already")
     with stages.stage("open"):
-        session = Session(folder, arguments.engine or "emulator", None, stack)
+        session = open_session(folder, arguments.engine or "emulator", None, stack)
         session.must_be_a_language_model(do="")
-        session.use(session.chosen)
+        session.use_named(None)
         context = _context(arguments.context, session.max_context, str(folder))
         pieces = _pieces(arguments, codec_of(folder / TOKENIZER_FOLDER), context, session.vocabulary)
         reference = None if arguments.no_reference else arguments.reference or _source(session, folder)
         model = None if reference is None else _opened(reference, session.vocabulary)
     beside = None if model is None else _streamed(model, pieces, None, stages, stack)
-    compiled = CompiledLogits(session.step, session.program.reset, pieces)
+    compiled = CompiledLogits(session.step, session.reset, pieces)
     quality = _score(pieces, compiled, beside, stages)
-    stream = stream_of_manifest(session.program.manifest)
+    stream = stream_of_manifest(session.manifest)
     return Evaluation(quality, reference, False, stream, session.engine_name, arguments.tokens, context, pieces)
 
 
@@ -155,9 +156,9 @@ def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], why: str) -> 
             raise ElastixError(f"--{name.replace('_', '-')} {why}", do="leave it out")
 
 
-def _source(session: Session, folder: Path) -> Path:
+def _source(session: Session | StepSession, folder: Path) -> Path:
     """The model that a folder was compiled from."""
-    source, do = str(session.program.manifest.model.get("source", "")), "give --reference MODEL, or --no-reference"
+    source, do = str(session.manifest.model.get("source", "")), "give --reference MODEL, or --no-reference"
     if not source:
         raise ElastixError(f"{folder} was compiled from a model in memory", wanted="a model's files", do=do)
     if not Path(source).exists():

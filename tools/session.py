@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.manifest import Manifest
 from elastix.compiler.program_runner import Program
 from elastix.compiler.stages import peak_memory_bytes
 from elastix.runtime.device import CheckedEngine, Engine
@@ -63,6 +64,11 @@ class Session:
                 wanted="a language model",
                 do=do,
             )
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the folder says of itself."""
+        return self.program.manifest
 
     @property
     def max_context(self) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def _compiled(arguments: argparse.Namespace, width: str) -> Iterator[Path]:
+def _compiled(arguments: argparse.Namespace, width: str) -> Generator[Path]:
     """A folder with the model at this width, or under this plan."""
     if arguments.folder is not None:
         yield arguments.folder
