@@ -161,12 +161,14 @@ class _Dispatcher:
         looked = m.named("looked", at[State.LOOK] & self.settled & self.divided)
         bad_now = m.named("bad_now", (looked & (known | (self.no_token & ~self.skip))) | wrong_beats)
         pushed = self._push()
+        # The whole instruction moves on with this, so it is a register.
+        leaves = m.register("leaves", pushed & ~self.clear, reset=0)
         quiet, unreachable = self._end()
 
         no_data = self.op[Opcode.VECTOR] | (self.has(Opcode.SCORES, Opcode.VALUES) & ~self.position.any())
         following: Signal = self.state
         for condition, target in (  # later ones win
-            (at[State.WAIT] & self.valid, State.LOOK),
+            (at[State.WAIT] & self.valid & ~leaves, State.LOOK),
             (looked, State.SET),
             (looked & (self.skip | no_data), State.PUSH),
             (looked & self.op[Opcode.END], State.END),
@@ -181,7 +183,7 @@ class _Dispatcher:
         ):
             following = mux(condition, int(target), following)
         self.state.next(following)
-        m.output("ready", pushed)
+        m.output("ready", leaves)
         m.output("bad", m.register("bad_q", (bad_now | (quiet & unreachable)) & ~self.clear, reset=0))
         m.output("ended", m.register("ended_q", quiet & ~unreachable & ~self.clear, reset=0))
 

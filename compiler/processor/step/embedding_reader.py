@@ -49,10 +49,15 @@ def embedding_reader(p: StepParameters) -> Module:
     in_valid, in_data, out_ready = m.input("in_valid"), m.input("in_data", p.beat), m.input("out_ready")
     q = {
         name: m.register(f"{name}_q", field(instruction, Opcode.EMBED, name)[0:width], enable=start)
-        for name, width in (("bits", 4), ("scale_format", 2), ("c9", 9), ("group_tiles", 4), ("header_words", 16))
+        for name, width in (("bits", 4), ("scale_format", 2), ("c9", 9), ("group_tiles", 4))
     }
-    row = m.register("slice_q", m.input("slice", 4), enable=start)
-    chosen = m.named("word_of_row", select(row[0 : index_bits(p.rows)], _slices(in_data, p.rows)))
+    given_bits = field(instruction, Opcode.EMBED, "bits")[0:4]
+    last_plane_of = m.register("last_plane_of", given_bits - 1, enable=start)
+    row_given = m.input("slice", 4)
+    m.unused(instruction)
+    m.unused(row_given)
+    row = m.register("slice_q", row_given[0 : index_bits(p.rows)], enable=start)
+    chosen = m.named("word_of_row", select(row, _slices(in_data, p.rows)))
 
     state = m.state("state", 3, reset=State.IDLE)
     at = {each: m.named(f"in_{each.name.lower()}", state == each) for each in State}
@@ -63,18 +68,30 @@ def embedding_reader(p: StepParameters) -> Module:
     # Counting: header words; then tiles within planes; then planes within a tile; then columns.
     count, plane = m.state("count", 16), m.state("plane", 4)
     tiles_left = m.state("tiles_left", 16)
-    group = m.named("tiles_here", mux(tiles_left < q["group_tiles"].zext(16), tiles_left[0:4], q["group_tiles"]))
-    header_end = m.named("header_end", taken & at[State.HEADER] & (count + 1 == q["header_words"]))
-    plane_end = m.named("plane_end", taken & at[State.PLANES] & (count[0:4] + 1 == group))
-    planes_end = m.named("planes_end", plane_end & (plane + 1 == q["bits"]))
+    # What is known of a group is looked up in ENTRY and ZERO, so these may be registers.
+    short = m.named("short_group", tiles_left < q["group_tiles"].zext(16))
+    group = m.register("tiles_here", mux(short, tiles_left[0:4], q["group_tiles"]))
+    last_tile_of, last_group = (
+        m.register("last_tile_of", group - 1),
+        m.register("last_group", tiles_left == group.zext(16)),
+    )
+    last_tile = m.named("last_tile", count[0:4] == last_tile_of)
+    header_taken = m.named("header_taken", taken & at[State.HEADER])
+    header_words = field(instruction, Opcode.EMBED, "header_words")
+    header_left, header_last = m.state("header_left", 16), m.state("header_last", 1)
+    header_left.next(mux(start, header_words, header_left - 1), enable=start | header_taken)
+    header_last.next(mux(start, header_words == 1, header_left == 2), enable=start | header_taken)
+    header_end = m.named("header_end", header_taken & header_last)
+    plane_end = m.named("plane_end", taken & at[State.PLANES] & last_tile)
+    planes_end = m.named("planes_end", plane_end & (plane == last_plane_of))
     tile_ready = m.named("tile_ready", at[State.TILE] & (plane == q["bits"]))
     room = m.wire("room", 1)
     emit = m.named("emit", at[State.EMIT] & room)
     column = m.state("column", 5)
     column.next(mux(emit, column + 1, 0), enable=emit | ~at[State.EMIT])
     tile_end = m.named("tile_end", emit & (column == COLUMNS - 1))
-    group_end = m.named("group_end", tile_end & (count[0:4] + 1 == group))
-    row_end = m.named("row_end", group_end & (tiles_left == group.zext(16)))
+    group_end = m.named("group_end", tile_end & last_tile)
+    row_end = m.named("row_end", group_end & last_group)
     tiles_left.next(
         mux(start, field(instruction, Opcode.EMBED, "tiles"), tiles_left - group.zext(16)), enable=start | group_end
     )
@@ -104,7 +121,7 @@ def embedding_reader(p: StepParameters) -> Module:
     # A row's last group ends it: that wins over the next group's entry.
     state.next(mux(row_end & ~clear, m.constant(State.FLUSH, 3), following))
 
-    scale, zero, row_scale = _entries(m, p, q, chosen, taken & at[State.HEADER], count, header_end, group_end, at)
+    scale, zero, row_scale = _entries(m, p, q, chosen, header_taken, count, header_end, group_end, at)
     planes = _planes(m, q, chosen, taken & at[State.PLANES], count, plane, at, emit)
 
     # s · (16q − Z), exact, to fp32, times the row scale.
@@ -121,7 +138,7 @@ def embedding_reader(p: StepParameters) -> Module:
     written = m.named("written", words["valid"] & out_ready)
     promised = m.state("promised", index_bits(_WAITING) + 1, reset=0)
     promised.next(mux(clear | start, 0, promised + emit.zext(promised.width) - written.zext(promised.width)))
-    room.assign(promised != _WAITING)
+    room.assign(~promised[-1])
     empty.assign(promised == 0)
 
     to = m.state("to", ELEMENT_BITS)

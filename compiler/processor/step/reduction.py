@@ -25,7 +25,9 @@ def reduction(p: StepParameters) -> Module:
     """
     timing = Timing(p)
     m = Module("reduction", reduction.__doc__)
-    clear, ended, operation = m.input("clear"), m.input("ended"), m.input("operation", 4)
+    clear, operation = m.input("clear"), m.input("operation", 4)
+    # What is said of the instruction stands a cycle longer than its last word.
+    ended = m.register("ended_q", m.input("ended") & ~clear, reset=0)
     k = m.register("k_q", m.input("k", 32), enable=ended)
     epsilon = m.register("epsilon_q", m.input("epsilon", 32), enable=ended)
     m.output("register", m.register("register_q", m.input("result_register", 6), enable=ended))
@@ -35,9 +37,9 @@ def reduction(p: StepParameters) -> Module:
 
     # Everything below stands still long enough before the result is written: only the cycles are counted.
     bits = (timing.squares_finished - 1).bit_length()
-    cycles = m.constant(timing.squares_finished - 1, bits)
+    cycles = m.constant(timing.squares_finished - 2, bits)
     if timing.attention:
-        cycles = mux(operation == Operation.EXPONENTIAL, timing.exponential_finished - 1, cycles)
+        cycles = mux(operation == Operation.EXPONENTIAL, timing.exponential_finished - 2, cycles)
     left, reducing = m.state("cycles_left", bits), m.state("reducing_q", 1, reset=0)
     write = m.named("write_now", reducing & ~left.any())
     left.next(mux(ended, cycles, left - 1))

@@ -51,6 +51,7 @@ def run_control(p: StepParameters) -> Module:
     ending = m.named("stopping", at[State.STOP] | at[State.DRAIN] | at[State.CLEAR])
     watching = m.named("watching_now", ~ending & ~at[State.IDLE])
     bad = _bad_run(m, p)
+    stops = m.named("stops", (watching & error) | (~ending & soft_reset))
     ends_well = m.named("ends_well", at[State.RUN] & program_ended)
 
     following: Signal = state
@@ -63,15 +64,15 @@ def run_control(p: StepParameters) -> Module:
         (drained & reset_wanted, State.CLEAR),
         (drained & ~reset_wanted, State.IDLE),
         (at[State.CLEAR], State.IDLE),
-        (watching & error, State.STOP),
-        (~ending & soft_reset, State.STOP),
+        (stops, State.STOP),
     ):
         following = mux(condition, int(target), following)
     state.next(following)
 
     m.output("bad_descriptor", m.register("bad_descriptor_q", at[State.CHECK] & bad, reset=0))
     m.output("begin", at[State.CHECK] & ~bad)
-    m.output("stop_all", begin | at[State.STOP])
+    # A register: all parts see it. It is 1 in the states SETTLE and STOP.
+    m.output("stop_all", m.register("stop_all_q", begin | stops, reset=0))
     m.output("running", at[State.RUN])
     m.output("busy", ~at[State.IDLE])
     m.output("watching", watching)
