@@ -11,7 +11,7 @@ from simulated import Simulated
 
 from elastix.compiler.circuit import Module, Signal, concat
 from elastix.compiler.processor.burst_reader import burst_reader, io_reader_shape
-from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode, Unit
+from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode, Operation, Unit
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.processor.step.sequencer import sequencer
 from elastix.compiler.processor.step.stream_control import Consumer, consumers, stream_control
@@ -322,6 +322,8 @@ def instruction(random: Random, run: Run, counts: dict[Unit, int]) -> Instructio
                 "count": 1 + random.randrange(99),
             }
             values |= {name: element() for name in ("a", "b", "c", "d", "to")} | {"k": random.randrange(1 << 32)}
+            if values["operation"] == Operation.ROTATE:
+                values |= {"count": p.head_dim * random.randint(1, 4), "period": p.head_dim}
         case Opcode.SCORES:
             values |= {"bank": 1, "head": random.randrange(p.kv_heads), "keys": memory(), "values": memory()}
             values |= {"key_scales": memory(), "value_scales": memory(), "to": element(), "stride": element()}
