@@ -144,6 +144,11 @@ class Engine:
         return self._live.engine
 
     @property
+    def circuit(self) -> LoadedCircuit:
+        """The circuit itself, for those who look into it; valid until `close`."""
+        return self._circuit
+
+    @property
     def _live(self) -> "_runtime.Simulation":
         if not self._open:
             raise ElastixError("a closed engine", wanted="an open one", do="use it inside its `with` block")

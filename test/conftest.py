@@ -8,7 +8,7 @@ import pytest
 from elastix.compiler.ir.runner import run_passes
 from elastix.tools.bench import data_folder
 
-pytest_plugins = ("models.compiled_models",)
+pytest_plugins = ("models.compiled_models", "models.step_models")
 
 CLASSES = ("unit", "property", "dialects", "passes", "tools", "rtl", "models")
 """The folders of tests, quickest first."""

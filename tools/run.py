@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="ENGINE",
         help="run a second engine too and compare every bit (the emulator; the oracle beside the emulator)",
     )
+    result.add_argument(
+        "--lock-step",
+        action="store_true",
+        help="with --engine rtl, of a whole decode step: compare every write of every instruction with the emulator's",
+    )
     result.add_argument("--outputs", type=Path, metavar="FILE.npz", help="where the results of --inputs go")
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output")
     return result
@@ -72,8 +77,7 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
             raise ElastixError(f"--{option} without --{'inputs' if option == 'outputs' else 'prompt'}", wanted="both")
     if arguments.tokens < 1:
         raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
-    whole = is_step_folder(arguments.folder)
-    session = (StepSession if whole else Session)(arguments.folder, arguments.engine, arguments.check, stack)
+    session = _session(arguments, stack)
     session.must_be_a_language_model()
     codec = load(arguments.folder / "tokenizer") if arguments.ids is None else None
     prompt = _ids(arguments.ids) if codec is None else codec.encode(arguments.prompt, raw=arguments.raw)
@@ -109,6 +113,15 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
         speed = f"{len(answered)} tokens at {figures['tokens_per_second']:.1f} tokens/s"
         print(f"{speed} on {session.summary()}", file=sys.stderr)
     return figures
+
+
+def _session(arguments: argparse.Namespace, stack: ExitStack) -> Session | StepSession:
+    folder, engines = arguments.folder, (arguments.engine, arguments.check)
+    if is_step_folder(folder):
+        return StepSession(folder, *engines, stack, lock_step=arguments.lock_step)
+    if arguments.lock_step:
+        raise ElastixError(f"--lock-step for {folder}", wanted="a folder that `elastix compile --whole-step` wrote")
+    return Session(folder, *engines, stack)
 
 
 def _ids(text: str | None) -> list[int]:

@@ -10,24 +10,37 @@ from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.stages import peak_memory_bytes
-from elastix.compiler.step.manifest import load_step_manifest
+from elastix.compiler.step.manifest import is_step_folder, load_step_manifest
 from elastix.runtime.step_checked import CheckedStepEngine
 from elastix.runtime.step_device import StepDevice
 from elastix.runtime.step_engines import StepEngine, open_step_engine
+from elastix.runtime.step_lockstep import LockStepEngine
+from elastix.tools.session import Session
+
+
+def open_session(folder: Path, engine: str, check: str | None, stack: ExitStack) -> "Session | StepSession":
+    """The session of an output folder, whichever kind it is; arguments as Session has them."""
+    return (StepSession if is_step_folder(folder) else Session)(folder, engine, check, stack)
 
 
 class StepSession:
-    """What Session is, for the output folder of a whole decode step."""
+    """What Session is, for the output folder of a whole decode step.
 
-    def __init__(self, folder: Path, engine: str, check: str | None, stack: ExitStack) -> None:
+    lock_step: compare the RTL with the emulator instruction by instruction; `engine` must be rtl, without a check.
+    """
+
+    def __init__(
+        self, folder: Path, engine: str, check: str | None, stack: ExitStack, *, lock_step: bool = False
+    ) -> None:
         begun = time.perf_counter()
         self.manifest = load_step_manifest(folder)
         self.folder, self.engine_name, self._stack = folder, engine, stack
-        self.engine: StepEngine = self.engine_for(engine)
+        self.checked_against: str | None = None
+        self.lock_step = self._lock_step(engine, check) if lock_step else None
+        self.engine: StepEngine = self.lock_step or self.engine_for(engine)
         self.chosen: StepEngine = self.engine
         self.device = StepDevice.load(folder, self.engine)
         self.checked: CheckedStepEngine | None = None
-        self.checked_against: str | None = None
         if check is not None:
             self.checked_against = second = check or ("oracle" if engine == "emulator" else "emulator")
             if second == engine:
@@ -36,6 +49,14 @@ class StepSession:
             self.chosen = self.checked = CheckedStepEngine(self.engine, self.engine_for(second), first)
         self._named: dict[str, StepEngine] = {}
         self._load_seconds = time.perf_counter() - begun
+
+    def _lock_step(self, engine: str, check: str | None) -> LockStepEngine:
+        if engine != "rtl" or check is not None:
+            beside = f"--engine {engine}" if check is None else "--check"
+            raise ElastixError(f"--lock-step beside {beside}", wanted="--engine rtl, and no other check")
+        manifest = self.manifest
+        self.checked_against = "emulator"
+        return self._stack.enter_context(LockStepEngine(manifest.step_processor, manifest.memory.cache_address))
 
     def engine_for(self, name: str | None) -> StepEngine:
         """Another engine for the same processor; the chosen one, with its check, where none is named."""
@@ -77,11 +98,16 @@ class StepSession:
         return {
             "engine": self.engine_name,
             "checked_against": self.checked_against,
-            "steps_compared": self.checked.runs if self.checked else 0,
+            "steps_compared": self._compared(),
+            "instructions_compared": self.lock_step.instructions if self.lock_step else 0,
             "cycles": self._cycles(),
             "seconds": {"load": self._load_seconds, **seconds},
             "peak_memory_bytes": peak_memory_bytes(),
         }
+
+    def _compared(self) -> int:
+        checking = self.lock_step or self.checked
+        return checking.runs if checking else 0
 
     def _cycles(self) -> int:
         return int(getattr(self.engine, "cycles", 0))
@@ -91,6 +117,8 @@ class StepSession:
         parts = [self.engine_name]
         if cycles := self._cycles():
             parts.append(f"{cycles:,} cycles simulated")
-        if self.checked:
-            parts.append(f"{self.checked.runs} steps equal in every bit to {self.checked_against}")
+        if self.checked_against:
+            parts.append(f"{self._compared()} steps equal in every bit to {self.checked_against}")
+        if self.lock_step:
+            parts.append(f"and {self.lock_step.instructions:,} instructions in every write")
         return "; ".join(parts)

@@ -1,12 +1,14 @@
 """Whole decode steps compiled without files of hardware, for processors of every shape, and engines for them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from models.compiled_models import compiled
 from numpy.typing import NDArray
 
 from elastix.compiler.image import write_image
@@ -80,3 +82,42 @@ def assert_same(found: Left, wanted: Left) -> None:
     assert not different.any(), f"logits differ from token {int(different.argmax())} on, of {len(different)}"
     assert found.arg_max == wanted.arg_max
     assert np.array_equal(found.caches, wanted.caches)
+
+
+SMALL = {"bits": 5, "beat": 64, "lanes": 4, "vector_lanes": 2, "max_context": 32}
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama with random weights: widths that are no multiples of 32, grouped queries, an output head of its own."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=40,
+        intermediate_size=72,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        vocab_size=99,
+        max_position_embeddings=64,
+        tie_word_embeddings=False,
+    )
+    folder = tmp_path_factory.mktemp("small")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It compiled for 4 tokens at a time."""
+    words = [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", value)]
+    return compiled(small_model, tmp_path_factory.mktemp("out") / "small", "--whole-step", *words)
+
+
+def step_of(folder: Path) -> CompiledStep:
+    """What a folder of `elastix compile --whole-step` holds."""
+    layout = StepDevice.load(folder).layout
+    return CompiledStep(layout, (folder / "weights.bin").read_bytes(), (folder / "program.bin").read_bytes())

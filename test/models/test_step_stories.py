@@ -1,6 +1,6 @@
-"""Whole decode steps: the same bits from the emulator, the oracle, the RTL in process and Verilator, on any processor.
+"""Whole decode steps: the same bits from emulator, oracle, RTL in process and Verilator, on any processor.
 
-A small Llama of random weights, which the tests make, shows it in seconds; stories260K, where it is at hand, for longer.
+A small Llama of random weights, which the tests make, shows it in seconds; stories260K, where it is at hand, at length.
 """
 
 import json
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import data_path
-from models.compiled_models import Command, compiled
-from models.step_models import CompiledStep, assert_same, compile_step, left
+from models.compiled_models import Command
+from models.step_models import CompiledStep, assert_same, compile_step, left, step_of
 
 from elastix.runtime.memory_model import DDR3_1600_X16, DDR4_2400_X32, DDR4_2400_X64, HBM2_CHANNEL, IDEAL, MemoryModel
 from elastix.runtime.step_device import StepDevice
@@ -20,50 +20,12 @@ from elastix.runtime.step_engines import OracleEngine
 
 SAME = 50
 """Greedy tokens until which 8 bits may change nothing; later near ties between two words fall either way."""
-SMALL = {"bits": 5, "beat": 64, "lanes": 4, "vector_lanes": 2, "max_context": 32}
-
-
-@pytest.fixture(scope="module")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama with random weights: widths that are no multiples of 32, grouped queries, an output head of its own."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=40,
-        intermediate_size=72,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        vocab_size=99,
-        max_position_embeddings=64,
-        tie_word_embeddings=False,
-    )
-    folder = tmp_path_factory.mktemp("small")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def small(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It compiled for 4 tokens at a time."""
-    words = [word for name, value in SMALL.items() for word in (f"--{name.replace('_', '-')}", value)]
-    return compiled(small_model, tmp_path_factory.mktemp("out") / "small", "--whole-step", *words)
-
-
-def small_step(folder: Path) -> CompiledStep:
-    layout = StepDevice.load(folder).layout
-    return CompiledStep(layout, (folder / "weights.bin").read_bytes(), (folder / "program.bin").read_bytes())
-
-
 TOKENS = (5, 17, 98, 0, 41, 41, 63, 8, 77, 2, 30)
 
 
 def test_every_engine_and_pace_gives_the_same_bits(small: Path) -> None:
     """Emulator, oracle and RTL; one token a run, four a run, rests of four; memories at any pace."""
-    step = small_step(small)
+    step = step_of(small)
     wanted = left(step.device(), TOKENS, at_once=1)
     assert len(set(wanted.logits[-1].tolist())) > 90
     assert_same(left(step.device(), TOKENS), wanted)
@@ -150,8 +112,16 @@ PROCESSORS: tuple[tuple[Mapping[str, int], Mapping[str, int], MemoryModel], ...]
     ({"channels": 2, "lanes": 1, "beat": 128}, {"vector_lanes": 1, "attention_lanes": 8}, HBM2_CHANNEL),
     ({"channels": 4, "lanes": 4, "beat": 128}, {"vector_lanes": 4, "attention_lanes": 2}, IDEAL.with_pressure(7, 50)),
     ({"channels": 1, "lanes": 4, "beat": 256}, {"vector_lanes": 2, "attention_lanes": 2}, DDR4_2400_X32),
-    ({"channels": 4, "lanes": 1, "beat": 256}, {"vector_lanes": 4, "attention_lanes": 1}, DDR3_1600_X16.with_pressure(9)),
-    ({"channels": 1, "lanes": 4, "beat": 512}, {"vector_lanes": 1, "attention_lanes": 4}, HBM2_CHANNEL.with_pressure(2)),
+    (
+        {"channels": 4, "lanes": 1, "beat": 256},
+        {"vector_lanes": 4, "attention_lanes": 1},
+        DDR3_1600_X16.with_pressure(9),
+    ),
+    (
+        {"channels": 1, "lanes": 4, "beat": 512},
+        {"vector_lanes": 1, "attention_lanes": 4},
+        HBM2_CHANNEL.with_pressure(2),
+    ),
     ({"channels": 2, "lanes": 1, "beat": 512}, {"vector_lanes": 2, "attention_lanes": 8}, IDEAL),
     ({"channels": 4, "lanes": 4, "beat": 512}, {"vector_lanes": 8, "attention_lanes": 8}, DDR4_2400_X64),
 )
