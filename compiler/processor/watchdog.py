@@ -7,6 +7,7 @@ def watchdog(m: Module, waiting: Signal, progress: Signal, timeout: Signal) -> S
     """A pulse whenever `waiting` has lasted `timeout` cycles (0: for ever) without `progress`; registers in `m`."""
     waited = m.state("waited", timeout.width, reset=0)
     still = m.named("still_waiting", waiting & ~progress)
-    expired = m.named("expired", still & timeout.any() & (waited >= timeout))
+    limited = m.register("limited", timeout.any(), reset=0)
+    expired = m.named("expired", still & limited & (waited >= timeout))
     waited.next(mux(still & ~expired, waited + 1, 0))
     return m.register("stuck_q", expired, reset=0)
