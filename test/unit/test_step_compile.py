@@ -1,5 +1,6 @@
 """Waits of compiled programs order them: proved by the oracle, which says once more what instructions touch."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ import pytest
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.files import import_file
+from elastix.compiler.ir import PassFailed, new_context, parse, run_passes
 from elastix.compiler.numbers.step_oracle_hazards import check_hazards, order_of
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.processor.step.instructions import Instruction, Unit
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
+from elastix.passes.s5_lower.set_waits import set_waits
 
 WAITS = tuple(f"wait_{unit.name.lower()}" for unit in Unit)
 
@@ -70,7 +73,7 @@ def test_a_wait_that_is_too_short_is_caught(three_lanes: LoweredStep) -> None:
         (number, name) for number, each in enumerate(program[:-1]) for name in WAITS if each.values.get(name, 0) > 0
     ]
     caught = 0
-    for number, name in shorter[::11]:
+    for number, name in shorter[::7]:
         before, program[number] = program[number], with_wait(program[number], name, -1)
         changed = any(
             not np.array_equal(order_of(program, tokens).finished, order.finished)
@@ -79,7 +82,7 @@ def test_a_wait_that_is_too_short_is_caught(three_lanes: LoweredStep) -> None:
         assert is_refused(program, parameters) == changed, f"{number}: {before}, {name}"
         caught += changed
         program[number] = before
-    assert caught > 10, f"{caught} of {len(shorter[::11])}"
+    assert caught > 7, f"{caught} of {len(shorter[::7])}"
 
 
 def with_wait(instruction: Instruction, name: str, more: int) -> Instruction:
@@ -93,3 +96,24 @@ def is_refused(program: list[Instruction], parameters: StepParameters) -> bool:
         assert "wanted: wait_" in str(error)
         return True
     return False
+
+
+MANY = """
+"epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1,
+    max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8,
+    max_context = 32, head_dim = 8, kv_heads = 1, group = 1, attention_lanes = 8, activations = [], features = []}
+    : () -> ()
+"epu.step_program"() ({
+  "epu.instruction"() {opcode = "vector", values = {target = "VECTOR", count = 8}, buffers = {}} : () -> ()
+  "epu.instruction"() {opcode = "vector", values = {target = "VECTOR", count = 8}, buffers = {}} : () -> ()
+  "epu.instruction"() {opcode = "end", values = {}, buffers = {}} : () -> ()
+}) {sym_name = "program", processor = @p} : () -> ()
+"""
+
+
+def test_more_instructions_than_a_wait_can_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_context():
+        run_passes(parse(MANY), [set_waits])
+        monkeypatch.setattr(sys.modules["elastix.passes.s5_lower.set_waits"], "MOST", 1)
+        with pytest.raises(PassFailed, match=r"'epu.instruction' op wait_vector of 2; wanted: at most 1,"):
+            run_passes(parse(MANY), [set_waits])

@@ -2,7 +2,7 @@
 // RUN: echo 'layers: {"?": {bits: 3, group: 64}, tied: 7}' > %t.yaml
 // RUN: elastix-opt %s -p 'assign-precision{plan=%t.yaml}' | filecheck %s --check-prefix PLAN
 // RUN: mkdir -p %t.plan && echo 'layers: {a: {bits: 2, activation_bits: 9, error: 0.1, kl: 0.02, why: "hard"}, tied: {bits: 7, activation_bits: 11}}' > %t.plan/plan.yaml
-// RUN: elastix-opt %s -p 'assign-precision{plan=%t.plan}' | filecheck %s --check-prefix FOLDER
+// RUN: elastix-opt %s -p 'assign-precision{plan=%t.plan positions=false}' | filecheck %s --check-prefix FOLDER
 // RUN: not elastix-opt %s -p 'assign-precision{plan=%t.plan activation-bits=10}' 2>&1 | filecheck %s --check-prefix MORE
 // RUN: echo 'layers: {aa: 6}' > %t.typo.yaml
 // RUN: not elastix-opt %s -p 'assign-precision{plan=%t.typo.yaml}' 2>&1 | filecheck %s --check-prefix TYPO
@@ -49,4 +49,17 @@ func.func @leaves_alone(%x: tensor<3x64xf32> {elx.name = "x", elx.kind = "input"
   %y = "elx.linear"(%x, %w) : (tensor<3x64xf32>, tensor<64x64xf32>) -> tensor<3x64xf32>
   %z = "elx.linear"(%x, %y) : (tensor<3x64xf32>, tensor<3x64xf32>) -> tensor<3x3xf32>
   return %y : tensor<3x64xf32>
+}
+
+// It leaves alone, where it is told to: a table of learned positions.
+// FOLDER-LABEL: func.func @positions
+// FOLDER: "elx.embedding"({{.*}}) : (tensor<1x1xi64>, tensor<32x64xf32>)
+// FOLDER: "elx.linear"({{.*}}) {activation_bits = 9 : i64, format =
+func.func @positions(%p: tensor<1xi64> {elx.name = "positions", elx.kind = "input"},
+                     %t: tensor<32x64xf32> {elx.name = "tied.weight", elx.kind = "weight"},
+                     %w: tensor<64x64xf32> {elx.name = "a.weight", elx.kind = "weight"}) -> tensor<1x1x64xf32> {
+  %ids = "elx.reshape"(%p) : (tensor<1xi64>) -> tensor<1x1xi64>
+  %x = "elx.embedding"(%ids, %t) : (tensor<1x1xi64>, tensor<32x64xf32>) -> tensor<1x1x64xf32>
+  %y = "elx.linear"(%x, %w) : (tensor<1x1x64xf32>, tensor<64x64xf32>) -> tensor<1x1x64xf32>
+  return %y : tensor<1x1x64xf32>
 }
