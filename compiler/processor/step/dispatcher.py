@@ -79,7 +79,8 @@ class _Dispatcher:
         self.reserved = m.input("reserved")
         self.tokens, self.position = m.input("tokens", 4), m.input("position", ELEMENT_BITS)
         self.state = m.state("state", 3, reset=State.WAIT)
-        self.at = {which: m.named(f"in_{which.name.lower()}", self.state == which) for which in State}
+        # As registers, since so much hangs on them.
+        self.at = {which: m.state(f"in_{which.name.lower()}", 1, reset=int(which is State.WAIT)) for which in State}
         self.age = m.state("age", 2, reset=0)
         self.settled = m.named("settled", self.age == SETTLE_CYCLES - 1)
         self.age.next(mux(self.at[State.LOOK], mux(self.settled, self.age, self.age + 1), 0))
@@ -183,6 +184,8 @@ class _Dispatcher:
         ):
             following = mux(condition, int(target), following)
         self.state.next(following)
+        for which, here in at.items():
+            here.next(following == which)
         m.output("ready", leaves)
         m.output("bad", m.register("bad_q", (bad_now | (quiet & unreachable)) & ~self.clear, reset=0))
         m.output("ended", m.register("ended_q", quiet & ~unreachable & ~self.clear, reset=0))

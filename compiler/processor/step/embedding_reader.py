@@ -1,5 +1,6 @@
 """EMBED: one row of a packed table, read out of its bit planes (C11), an element a cycle."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import IntEnum
 
@@ -60,7 +61,7 @@ def embedding_reader(p: StepParameters) -> Module:
     chosen = m.named("word_of_row", select(row, _slices(in_data, p.rows)))
 
     state = m.state("state", 3, reset=State.IDLE)
-    at = {each: m.named(f"in_{each.name.lower()}", state == each) for each in State}
+    at = {each: m.state(f"in_{each.name.lower()}", 1, reset=int(each is State.IDLE)) for each in State}
     ready = m.named("ready", at[State.HEADER] | at[State.PLANES])
     m.output("in_ready", ready)
     taken = m.named("taken", ready & in_valid)
@@ -119,9 +120,12 @@ def embedding_reader(p: StepParameters) -> Module:
     ):
         following = mux(condition, m.constant(target, 3), following)
     # A row's last group ends it: that wins over the next group's entry.
-    state.next(mux(row_end & ~clear, m.constant(State.FLUSH, 3), following))
+    following = m.named("next_state", mux(row_end & ~clear, m.constant(State.FLUSH, 3), following))
+    state.next(following)
+    for each, here in at.items():  # registers, since so much hangs on them
+        here.next(following == each)
 
-    scale, zero, row_scale = _entries(m, p, q, chosen, header_taken, count, header_end, group_end, at)
+    scale, zero, row_scale = _entries(m, p, q, chosen, header_taken, start, count, header_end, group_end, at)
     planes = _planes(m, q, chosen, taken & at[State.PLANES], count, plane, at, emit)
 
     # s · (16q − Z), exact, to fp32, times the row scale.
@@ -163,16 +167,19 @@ def _entries(
     q: dict[str, Signal],
     word: Signal,
     header: Signal,
+    start: Signal,
     count: Signal,
     header_end: Signal,
     group_end: Signal,
-    at: dict[State, Signal],
+    at: Mapping[State, Signal],
 ) -> tuple[Signal, Signal, Signal]:
     """The group's s and Z (13 bits), and the row's scale. An entry word is shifted down as its entries are used."""
     bits = index_bits(p.max_header_words)
     memory = Memory(m, "header", p.max_header_words, 32)
     memory.write(count[0:bits], word, header)
-    first_word = m.named("first_word", header & (count == 0))
+    at_first = m.state("at_first_word", 1)
+    at_first.next(start, enable=start | header)
+    first_word = m.named("first_word", header & at_first)
     row_scale = m.register("row_scale", word[0:16], enable=first_word)
     entries, left = m.state("entries", 32), m.state("entries_left", 3)
     next_word = m.state("next_word", bits)
@@ -210,7 +217,7 @@ def _planes(
     taken: Signal,
     count: Signal,
     plane: Signal,
-    at: dict[State, Signal],
+    at: Mapping[State, Signal],
     emit: Signal,
 ) -> list[Signal]:
     """The eight planes of a tile side by side, the lowest first, shifted a column down with every element."""

@@ -111,7 +111,9 @@ def unit_queue(p: StepParameters, unit: Unit) -> Module:
     begin = m.named("begin_now", reached & ~skip_head)
     given: Register = m.state("given", FINISHED_BITS, reset=0)
     none_under_way = m.named("none_under_way", finished[unit] == given)
-    skipped = m.named("skipped_now", reached & skip_head & none_under_way)
+    # A cycle late does no harm: a head is never reached in its first cycle.
+    earlier_finished = m.register("earlier_finished", none_under_way)
+    skipped = m.named("skipped_now", reached & skip_head & earlier_finished)
     leaving.assign((begin & taken) | skipped)
     given.next(mux(clear, 0, given + 1), enable=clear | leaving)
 
