@@ -80,7 +80,9 @@ def attention_sequencer(p: StepParameters) -> Module:
     own_end = m.named("own_end", own_step & at_end)
     own_value.next(at[State.OWN_SCALES] & ~own_value & ~clear)
 
-    rows = _Rows(m, p, at[State.ROWS], values, row, from_memory, valid, room)
+    # Beside `values`, which much else hangs on: the stream waits for what rows want.
+    scoring = m.register("scoring", ~is_values, enable=begun)
+    rows = _Rows(m, p, at[State.ROWS], scoring, row, from_memory, valid, room)
     row_end = rows.row_end
     rows_end = m.named("rows_end", row_end & at_end)
     memory_ends = m.named("memory_ends", row_end & (row == last_memory_row))
@@ -163,7 +165,7 @@ class _Rows:
         m: Module,
         p: StepParameters,
         running: Signal,
-        values: Signal,
+        scoring: Signal,
         row: Signal,
         from_memory: Signal,
         valid: Signal,
@@ -174,10 +176,10 @@ class _Rows:
         pausing = step >= chunks if steps > chunks else m.constant(0, 1)
         self.first_step = m.named("first_step", ~step.any())
         self.last_chunk = m.named("last_chunk_now", step == chunks - 1)
-        last_step = m.named("last_step", mux(values, self.last_chunk, step == steps - 1))
+        last_step = m.named("last_step", mux(scoring, step == steps - 1, self.last_chunk))
         self.last_of_word = row[0 : lanes.bit_length() - 1].all() if lanes > 1 else m.constant(1, 1)
         word_begins = ~row[0 : lanes.bit_length() - 1].any() if lanes > 1 else m.constant(1, 1)
-        needs_room = m.named("needs_room", running & ~values & self.first_step & word_begins)
+        needs_room = m.named("needs_room", running & scoring & self.first_step & word_begins)
         free = m.named("free", running & (~needs_room | room))
         here = m.named("bytes_here", ~from_memory | valid)
         moves = m.named("moves", free & (pausing | here))
