@@ -284,9 +284,9 @@ def processors(draw: st.DrawFn) -> StepParameters:
 
 
 @st.composite
-def random_steps(draw: st.DrawFn) -> RandomStep:
-    """Memories full of numbers, then a dozen of instructions of all kinds over them."""
-    p = draw(processors())
+def random_steps(draw: st.DrawFn, chosen: st.SearchStrategy[StepParameters] | None = None) -> RandomStep:
+    """Memories full of numbers, then a dozen of instructions of all kinds over them, for any of `processors`."""
+    p = draw(processors() if chosen is None else chosen)
     builder = Builder(p, np.random.default_rng(draw(st.integers(0, 2**32))), draw(st.booleans()))
     count = draw(st.integers(1, p.lanes))
     position = draw(st.integers(0, p.max_context - count))
