@@ -5,8 +5,9 @@ from random import Random
 
 import numpy as np
 import pytest
-from vector_bench import Bench, Load, VisitorPass, bits_of, vector_instruction
+from vector_bench import Bench, vector_instruction
 from vector_programs import random_program, with_waits
+from vector_sources import Load, VisitorPass, bits_of
 
 from elastix.compiler.numbers.fp32 import Float32
 from elastix.compiler.processor.step.instructions import Instruction, Maximum, Operation, Target
@@ -158,7 +159,7 @@ def test_short_reductions_follow_each_other_among_maxima(bench: Bench) -> None:
         reductions.append(vector_instruction(**fields))
     bench.carry_out([*program, *reductions])
     reductions = [Instruction(each.opcode, {**each.values, "wait_vector": 0}) for each in reductions]
-    for _ in range(6):
+    for _ in range(4):
         visitors = [
             VisitorPass(numbers(bench.random, 1), OWN + 8 * index, maximum=Maximum.SIGNED, max_register=16 + index)
             for index in range(48)

@@ -1,7 +1,7 @@
 """The vector engine among units that give it words, beside the rules on the same instructions."""
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import zip_longest
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from simulated import Simulated
+from vector_sources import Load, Source, VisitorPass, bits_of, packed
 
 from elastix.compiler.numbers.fp32 import Float32, add, flush, multiply
 from elastix.compiler.numbers.functions import activation
@@ -33,93 +34,8 @@ def engine(parameters: StepParameters) -> Simulated:
     return Simulated(vector_engine(parameters))
 
 
-def bits_of(values: Float32) -> NDArray[np.uint32]:
-    return np.ascontiguousarray(values, np.float32).view(np.uint32)
-
-
-def packed(values: Iterable[int], width: int) -> int:
-    return sum(int(value) % (1 << width) << (width * place) for place, value in enumerate(values))
-
-
 def vector_instruction(**values: int) -> Instruction:
     return Instruction(Opcode.VECTOR, values)
-
-
-@dataclass
-class VisitorPass:
-    """Results of another unit: consecutive elements `to`, one instruction of its own."""
-
-    data: Float32
-    to: int
-    operation: Operation = Operation.COPY
-    source: int = 0
-    maximum: Maximum = Maximum.NONE
-    max_register: int = 0
-    tracked: int | None = None  # how many of the first elements; all if left out
-
-    def words(self, lanes: int) -> list[dict[str, int]]:
-        found, counts = list[dict[str, int]](), len(self.data)
-        tracked = counts if self.tracked is None else self.tracked
-        for first in range(0, counts, lanes):
-            part = bits_of(self.data[first : first + lanes])
-            found.append(
-                {
-                    "data": packed(part, 32),
-                    "mask": (1 << len(part)) - 1,
-                    "tracked": (1 << max(0, min(lanes, tracked - first))) - 1,
-                    "operation": self.operation,
-                    "to": self.to + first,
-                    "from": self.source + first,
-                    "maximum": self.maximum,
-                    "max_register": self.max_register,
-                    "first": int(first == 0),
-                    "last": int(first + lanes >= counts),
-                }
-            )
-        return found
-
-
-@dataclass
-class Load:
-    """Values that the loader brings."""
-
-    data: Float32
-    to: int
-    constant: bool = False
-
-    def words(self, lanes: int) -> list[dict[str, int]]:
-        return [
-            {
-                "data": packed(bits_of(self.data[first : first + lanes]), 32),
-                "mask": (1 << len(self.data[first : first + lanes])) - 1,
-                "to": self.to + first,
-                "target": int(self.constant),
-            }
-            for first in range(0, len(self.data), lanes)
-        ]
-
-
-@dataclass
-class _Source:
-    """A unit that offers words one after the other, by chance not in every cycle."""
-
-    prefix: str
-    words: list[dict[str, int]]
-    chance: float
-    offered: bool = False
-    passed: int = 0
-
-    def drive(self, dut: Simulated, random: Random) -> None:
-        if not self.offered and self.words:
-            self.offered = random.random() < self.chance
-            if self.offered:
-                dut.set(**{f"{self.prefix}_{name}": value for name, value in self.words[0].items()})
-        dut.set(**{f"{self.prefix}_valid": int(self.offered)})
-
-    def see(self, dut: Simulated) -> None:
-        if self.offered and dut.get(f"{self.prefix}_ready"):
-            self.words.pop(0)
-            self.offered, self.passed = False, self.passed + 1
 
 
 @dataclass
@@ -189,9 +105,9 @@ class Bench:
         by_pass = [each.words(lanes) for each in matrix]
         in_turn = [word for words in zip_longest(*by_pass) for word in words if word is not None]
         sources = {
-            "matrix": _Source("matrix", in_turn if interleaved else [w for each in by_pass for w in each], chance),
-            "attention": _Source("attention", [w for each in attention for w in each.words(lanes)], chance),
-            "load": _Source("load", [w for each in loads for w in each.words(lanes)], chance),
+            "matrix": Source("matrix", in_turn if interleaved else [w for each in by_pass for w in each], chance),
+            "attention": Source("attention", [w for each in attention for w in each.words(lanes)], chance),
+            "load": Source("load", [w for each in loads for w in each.words(lanes)], chance),
         }
         waiting, done, under_way = list(program), 0, list[Instruction]()
         self._told = {"matrix": 0, "attention": 0}
@@ -335,26 +251,24 @@ class Bench:
             if place not in (Place.VECTOR, Place.CONSTANT, Place.SCALAR, Place.VALUE_SCALE, Place.ARG_MAX):
                 assert array.tolist() == arrays[place].tolist(), place
         overflow = self.overflow
-        vector_found = self._read(Operation.COPY, p.vector_elements)
-        assert_same(vector_found, arrays[Place.VECTOR], "vector memory")
+        found = self._read([{"operation": Operation.COPY, "count": p.vector_elements}])
+        assert_same(found, arrays[Place.VECTOR], "vector memory")
         # −0 + c and 1 × s are c and s.
-        constants, scalars = bits_of(arrays[Place.CONSTANT]), bits_of(arrays[Place.SCALAR])
         self.carry_out(loads=[Load(np.full(8, -0.0, np.float32), 0)], expected=False)
-        found = list[int]()
-        for first in range(0, p.constant_elements, 8):
-            found += self._read(Operation.ADD_CONSTANT, 8, c=first)
-        assert_same(found, constants.view(np.float32), "constant memory")
+        add = {"operation": Operation.ADD_CONSTANT, "count": 8}
+        found = self._read([add | {"c": first} for first in range(0, p.constant_elements, 8)])
+        assert_same(found, arrays[Place.CONSTANT], "constant memory")
         self.carry_out(loads=[Load(np.ones(8, np.float32), 0)], expected=False)
-        found = [self._read(Operation.SCALE_BY, 1, scalar_register=register)[0] for register in range(SCALAR_REGISTERS)]
-        assert_same(found, scalars.view(np.float32), "scalar registers")
+        scale = {"operation": Operation.SCALE_BY, "count": 1}
+        found = self._read([scale | {"scalar_register": register} for register in range(SCALAR_REGISTERS)])
+        assert_same(found, arrays[Place.SCALAR], "scalar registers")
         self.carry_out(loads=[Load(arrays[Place.VECTOR][:8], 0)], expected=False)
         assert overflow == self.run.flags.overflow
 
-    def _read(self, operation: Operation, count: int, **fields: int) -> list[int]:
+    def _read(self, passes: Sequence[dict[str, int]]) -> list[int]:
+        """The results of passes that are written nowhere."""
         self.results = []
-        self.carry_out(
-            [vector_instruction(operation=operation, target=Target.NONE, count=count, **fields)], expected=False
-        )
+        self.carry_out([vector_instruction(target=Target.NONE, **fields) for fields in passes], expected=False)
         return self.results
 
 
