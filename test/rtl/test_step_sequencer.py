@@ -151,15 +151,21 @@ class Run:
 
 
 class Counts(Part):
-    """Counts what has finished, skipped instructions in the order of their unit."""
+    """Counts what has finished: skipped instructions in the order of their unit, and not before their waits."""
 
-    def __init__(self, bench: "SequencerBench") -> None:
+    def __init__(self, bench: "SequencerBench", program: list[Instruction]) -> None:
         self.bench = bench
+        self.order = {unit: deque(each for each in program if each.unit is unit) for unit in Unit}
 
     def sample(self) -> None:
-        finishing = self.bench.dut.get("finishing")
+        bench, finishing = self.bench, self.bench.dut.get("finishing")
+        before = dict(bench.finished)
         for unit in Unit:
-            self.bench.finished[unit] += finishing >> unit & 1
+            if finishing >> unit & 1:
+                one, done = self.order[unit].popleft(), bench.dut.get(f"done_{unit.name.lower()}")
+                assert done != bench.run.skipped(one), f"{one} finished out of order"
+                assert done or all(before[other] >= one[f"wait_{other.name.lower()}"] for other in Unit)
+                bench.finished[unit] += 1
         self.bench.bad |= bool(self.bench.dut.get("bad"))
         self.bench.ended |= bool(self.bench.dut.get("ended"))
         self.bench.now += 1
@@ -260,7 +266,7 @@ class SequencerBench(Bench):
         self.io, self.streams = slaves[0], slaves[1:]
         units = [UnitModel(self, unit, program, unit is Unit.VECTOR) for unit in Unit]
         self.units = units
-        self.parts: list[Part] = [*slaves, *units, Counts(self)]
+        self.parts: list[Part] = [*slaves, *units, Counts(self, program)]
         given = {f"token_{i}": value for i, value in enumerate(run.ids)}
         self.dut.set(clear=0, start=0, tokens=run.tokens, position=run.position, **given)
         self.dut.reset()
@@ -450,7 +456,7 @@ def test_nothing_is_left_of_a_run_that_was_cleared(seed: int) -> None:
     bench.image = b"".join(each.encode() for each in program)
     bench.finished, bench.ended = dict.fromkeys(Unit, 0), False
     bench.units[:] = [UnitModel(bench, unit, program, unit is Unit.VECTOR) for unit in Unit]
-    bench.parts[-len(Unit) - 1 : -1] = bench.units
+    bench.parts[-len(Unit) - 1 :] = [*bench.units, Counts(bench, program)]
     bench.begin()
     bench.finish()
     assert bench.ended and not bench.bad
