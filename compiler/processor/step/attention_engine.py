@@ -179,7 +179,9 @@ def _sender(
     )
     open_row = m.state("open_row", 1, reset=0)
     open_row.next(~clear & (comes | (open_row & ~push)))
-    return {**sender, "pending": m.named("pending_now", open_row | sender["waiting"])}
+    # A register, which falls a cycle late: whether an instruction may begin hangs on it.
+    pending = m.register("pending_q", (comes | open_row | sender["waiting"]) & ~clear, reset=0)
+    return {**sender, "pending": pending}
 
 
 def _sums(

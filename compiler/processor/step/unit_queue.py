@@ -107,13 +107,15 @@ def unit_queue(p: StepParameters, unit: Unit) -> Module:
     load.assign(words["valid"] & (~present | leaving) & ~clear)
     present.next(~clear & (load | (present & ~leaving)))
     counts_reached = concat(*(done >= wait for done, wait in zip(finished, wait_head, strict=True))).all()
-    reached = m.register("reached", present & ~leaving & ~clear & counts_reached, reset=0)
-    begin = m.named("begin_now", reached & ~skip_head)
+    # Two registers, since the units are far: `begin` goes to them without a gate.
+    reaches = m.named("reaches", present & ~leaving & ~clear & counts_reached)
+    begin = m.register("begin_now", reaches & ~skip_head, reset=0)
+    skipping = m.register("skipping", reaches & skip_head, reset=0)
     given: Register = m.state("given", FINISHED_BITS, reset=0)
     none_under_way = m.named("none_under_way", finished[unit] == given)
     # A cycle late does no harm: a head is never reached in its first cycle.
     earlier_finished = m.register("earlier_finished", none_under_way)
-    skipped = m.named("skipped_now", reached & skip_head & earlier_finished)
+    skipped = m.named("skipped_now", skipping & earlier_finished)
     leaving.assign((begin & taken) | skipped)
     given.next(mux(clear, 0, given + 1), enable=clear | leaving)
 
