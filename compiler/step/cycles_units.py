@@ -1,0 +1,245 @@
+"""How long instructions take in their units: one small function each, from the latencies that the RTL is built with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from elastix.compiler.processor import matrix_engine, result_converter
+from elastix.compiler.processor.block_sequencer import SETUP_CYCLES
+from elastix.compiler.processor.step.attention_ports import chunks_of, lanes_of, scales_at_once
+from elastix.compiler.processor.step.attention_sequencer import FLUSH_CYCLES
+from elastix.compiler.processor.step.dispatcher import SETTLE_CYCLES
+from elastix.compiler.processor.step.instruction_fetch import PIECE
+from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode, Operation, Target
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.tile_collector import LATENCY as COLLECTOR
+from elastix.compiler.processor.step.vector_timing import INTEGERS, Timing
+
+BEGIN: Final = 2
+"""Cycles from a count's change to the beginning of an instruction that waits for it."""
+NEXT: Final = 1
+"""Cycles from the end of an instruction to the beginning of the next, in units that carry out one at a time."""
+REQUESTED: Final = 2
+"""Cycles in which a stream is asked for data."""
+ROOM_AGAIN: Final = 0
+"""Cycles from a result's leaving to the end of a block that waits for its place, and registers before it."""
+DIVISION: Final = 30
+"""Cycles that row blocks are divided by a number of channels that is no power of two."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A VECTOR instruction. wait: cycles before its first word; words; tail: from behind the last word to its end;
+    hold: a reduction's, from its last word to the next reduction's last word, at least; 0: it is none."""
+
+    wait: int
+    words: int
+    tail: int
+    hold: int
+
+
+@dataclass(frozen=True)
+class Units:
+    """position: of token 0; tokens: of the run."""
+
+    parameters: StepParameters
+    position: int
+    tokens: int
+
+    @cached_property
+    def timing(self) -> Timing:
+        return Timing(self.parameters)
+
+    def streamed(self, each: Instruction) -> tuple[int, int, float, int]:
+        """Of an instruction with data from channel 0: cycles from its beginning to its first beat, its beats, cycles
+        that they take, cycles behind them. A LINEAR's CRC is among its beats."""
+        match each.opcode:
+            case Opcode.LINEAR:
+                cycles = self.linear_block(each) * self.blocks(each)
+                return SETUP_CYCLES + 2, self.linear_beats(each) + 1, cycles + 1, self.linear_tail(each) - 1
+            case Opcode.SCORES:
+                return 2, *self.scores(each)
+            case Opcode.VALUES:
+                return 2, *self.values(each)
+            case Opcode.LOAD:
+                return 0, *self.load(each)
+            case _:
+                return 0, *self.embed(each)
+
+    def stream_beats(self, each: Instruction) -> int:
+        """Beats of channel 0."""
+        return 0 if each.opcode in (Opcode.VECTOR, Opcode.END) else self.streamed(each)[1]
+
+    def written_beats(self, each: Instruction) -> int:
+        """Beats that go to memory: a row and its scale, logits."""
+        get, p = each.values.get, self.parameters
+        if each.opcode is Opcode.LINEAR:
+            return get("row_blocks", 0) * self.tokens if get("target") == Target.MEMORY else 0
+        return p.row_beats + 1 if get("target") in (Target.KEY, Target.VALUE) else 0
+
+    def program_beats(self, instructions: int) -> int:
+        """Beats of so many instructions."""
+        return instructions * 8 * INSTRUCTION_BYTES // self.parameters.beat
+
+    def visits(self, each: Instruction, first: float, end: float) -> tuple[float, float, float]:
+        """When an instruction's results take the vector unit's cycles, and what share: from, until, share.
+
+        first: its first beat, or where that would be; end: of the instruction.
+        """
+        p = self.parameters
+        until = end - self.written
+        match each.opcode:
+            case Opcode.LINEAR if each.values.get("target") != Target.MEMORY:
+                words = p.channels * self.tokens * max(1, p.rows // p.vector_lanes)
+                share = words / self.linear_block(each)
+                return first + self.linear_block(each) + matrix_engine.ROW + result_converter.LATENCY, until, share
+            case Opcode.SCORES:
+                rows, own = self.rows(each)
+                share = p.group / (p.vector_lanes * self.score_row)
+                return until - (rows + own) * self.score_row, until, share
+            case Opcode.VALUES:
+                return until - p.group * p.head_dim, until, 1 / p.vector_lanes
+            case _:
+                return 0.0, 0.0, 0.0
+
+    # Vector unit.
+
+    def vector(self, each: Instruction) -> Pass:
+        """A pass over `count` elements, L a cycle."""
+        get, t = each.values.get, self.timing
+        operation = get("operation", 0)
+        count = get("count", 0) + (self.position + get("lane", 0) if get("to_position", 0) else 0)
+        words = -(-count // self.parameters.vector_lanes)
+        match operation:
+            case Operation.QUANTIZE:
+                return Pass(t.quantizing_wait, words, INTEGERS + COLLECTOR + 3, 0)
+            case Operation.SQUARES | Operation.MEAN:
+                return Pass(t.quantizing_wait, words, t.squares_finished + 2, t.squares_finished + 1)
+            case Operation.EXPONENTIAL:
+                return Pass(t.exponential_wait, words, t.exponential_finished + 2, t.exponential_finished + 1)
+            case _:
+                return Pass(0, words, self.written, 0)
+
+    @cached_property
+    def written(self) -> int:
+        """From behind an instruction's last word to its end: results are written, and their maximum."""
+        return self.timing.maximum_written + 3
+
+    # Matrix unit.
+
+    def linear_beats(self, each: Instruction) -> int:
+        """Beats of channel 0, which has the most, without the CRC."""
+        return self.blocks(each) * each.values["block_beats"]
+
+    def blocks(self, each: Instruction) -> int:
+        """Row blocks of channel 0."""
+        return -(-each.values["row_blocks"] // self.parameters.channels)
+
+    def linear_block(self, each: Instruction) -> float:
+        """Cycles from a row block to the next: its beats, or its results where those take longer."""
+        p = self.parameters
+        converted = p.rows * self.tokens
+        gathered = self.tokens * self.linear_result(each)
+        # So many blocks find room for their results, which they hold until they are gathered.
+        under_way = p.result_slots // (p.rows * self.tokens)
+        held = matrix_engine.ROW + converted + result_converter.LATENCY + gathered + ROOM_AGAIN
+        return max(each.values["block_beats"], converted, p.channels * gathered, held / under_way)
+
+    def linear_result(self, each: Instruction) -> int:
+        """Cycles that a beat of R results takes on its way to the vector engine or to memory."""
+        get, p = each.values.get, self.parameters
+        words = 1 if get("target") == Target.MEMORY else max(1, p.rows // p.vector_lanes)
+        return max(words + 2, p.rows + 3 if get("arg_max") else 0)
+
+    def linear_tail(self, each: Instruction) -> int:
+        """From a LINEAR's last beat but the CRC to its end."""
+        p = self.parameters
+        last_block = matrix_engine.ROW + p.rows * self.tokens + result_converter.LATENCY
+        last_round = 1 + (each.values["row_blocks"] - 1) % p.channels
+        sent = last_round * self.linear_result(each)
+        if each.values.get("target") == Target.MEMORY:
+            return last_block + sent
+        return last_block + sent + self.written - 2
+
+    # Attention unit.
+
+    def rows(self, each: Instruction) -> tuple[int, int]:
+        """Rows that come from memory, and those of this run."""
+        return self.position, each.values.get("lane", 0) + 1
+
+    def scale_beats(self, rows: int) -> int:
+        """Beats of one kind of scales."""
+        return -(-16 * rows // self.parameters.beat)
+
+    @property
+    def score_row(self) -> int:
+        """Cycles that a row of keys takes."""
+        return max(chunks_of(self.parameters), self.parameters.group)
+
+    def scores(self, each: Instruction) -> tuple[int, int, int]:
+        """Beats of the stream, cycles that they take, cycles behind them."""
+        p = self.parameters
+        rows, own = self.rows(each)
+        scales = self.scale_beats(rows)
+        row = self.score_row
+        scale_cycles = 2 * scales * (p.beat // 16) // scales_at_once(p)
+        tree = (lanes_of(p) - 1).bit_length()
+        tail = 2 * own + row * own + tree + p.group + result_converter.LATENCY + self.written + 5
+        return 2 * scales + rows * p.row_beats, scale_cycles + row * rows, tail
+
+    def values(self, each: Instruction) -> tuple[int, int, int]:
+        """As `scores`."""
+        p = self.parameters
+        rows, own = self.rows(each)
+        row = chunks_of(p)
+        results = p.group * p.head_dim
+        tail = row * own + FLUSH_CYCLES + 1 + results + result_converter.LATENCY + self.written + 2
+        return rows * p.row_beats, row * rows, tail
+
+    # Loader.
+
+    def load(self, each: Instruction) -> tuple[int, int, int]:
+        """Beats, cycles that they take, cycles behind them."""
+        p, count = self.parameters, each.values["count"]
+        beats = -(-32 * count // p.beat)
+        return beats, -(-count // min(p.rows, p.vector_lanes)), 2
+
+    def embed(self, each: Instruction) -> tuple[int, int, int]:
+        """As `load`: a header, then groups, whose planes come before their columns leave one by one."""
+        get = each.values.get
+        tiles, bits = get("tiles", 0), get("bits", 0)
+        groups = -(-tiles // get("group_tiles", 1))
+        return get("block_beats", 0), get("header_words", 0) + 2 * groups + tiles * (2 * bits + 1 + 32), 22
+
+    # Dispatcher.
+
+    def dispatch(self, each: Instruction) -> int:
+        """Cycles from an instruction's turn to the next one's: it arrives, is looked at, asks for data, is pushed."""
+        p, get = self.parameters, each.values.get
+        cycles = SETTLE_CYCLES + 1 + max(1, 8 * INSTRUCTION_BYTES // p.beat)
+        if each.opcode in (Opcode.LINEAR, Opcode.EMBED) and p.channels & (p.channels - 1):
+            cycles += DIVISION
+        match each.opcode:
+            case Opcode.LINEAR:
+                return cycles + _product(get("bits", 0)) + p.channels * REQUESTED
+            case Opcode.EMBED:
+                places = _product(get("bits", 0)) + _product(get("block_beats", 0))
+                return cycles + places + (2 if p.channels > 1 else 0) + REQUESTED
+            case Opcode.LOAD:
+                return cycles + _product(self.position + get("lane", 0)) + REQUESTED
+            case Opcode.SCORES:
+                return cycles + (2 * _product(1) + _product(0) + 3 * REQUESTED if self.position else 0)
+            case Opcode.VALUES:
+                return cycles + (_product(0) + REQUESTED if self.position else 0)
+            case _:
+                return cycles
+
+    def fetch(self, latency: float) -> float:
+        """Cycles an instruction that the program takes to come, a piece at a time."""
+        beats = max(1, 8 * INSTRUCTION_BYTES // self.parameters.beat)
+        return (latency + 8 + PIECE * beats) / PIECE
+
+
+def _product(factor: int) -> int:
+    """Cycles of a multiplication, a bit of the factor a cycle."""
+    return factor.bit_length() + 2
