@@ -139,14 +139,19 @@ class AttentionBench:
         raise AssertionError("not taken")
 
     def finish(self) -> list[dict[str, int]]:
-        """Run to `done_attention`; the visiting words since the last time."""
+        """Run to `done_attention` of the one instruction under way; the visiting words since the last time."""
+        self.finish_one()
+        assert not self.beats, f"{len(self.beats)} beats were left"
+        found, self.visits = self.visits, []
+        return found
+
+    def finish_one(self) -> None:
+        """Run to the next `done_attention`."""
         before = self.done
         for _ in range(100000):
             self.cycle()
             if self.done > before:
-                assert not self.beats, f"{len(self.beats)} beats were left"
-                found, self.visits = self.visits, []
-                return found
+                return
         raise AssertionError(f"not done: {len(self.beats)} beats left, {len(self.visits)} words")
 
     def value_scales(self, bank: int, count: int) -> list[int]:
@@ -254,4 +259,9 @@ class Case:
         assert [found[to + i] for i in range(len(wanted))] == wanted.tolist()
         assert len(found) == len(wanted)
         assert all(word["maximum"] == Maximum.NONE for word in visits)
-        assert [word["last"] for word in visits] == [0] * (len(visits) - 1) + [1]
+        p = self.bench.p
+        words = p.head_dim // p.vector_lanes
+        for j in range(p.group):
+            first = to + j * p.head_dim
+            own = [word for word in visits if first <= word["to"] < first + p.head_dim]
+            assert [word["last"] for word in own] == [0] * (words - 1) + [1]

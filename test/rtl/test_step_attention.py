@@ -138,6 +138,40 @@ def test_the_other_bank_is_written_meanwhile(pressure: float) -> None:
     check_memory(bench, heads, position)
 
 
+@pytest.mark.parametrize("pressure", [0.0, 0.4])
+@pytest.mark.parametrize("position", [0, 1, 33])
+def test_instructions_follow_at_once(parameters: StepParameters, position: int, pressure: float) -> None:
+    """Each is given while the results of those before are on their way; all of them come, in order."""
+    p = parameters
+    bench = AttentionBench(p, seed=position, pressure=pressure)
+    heads = give_rows(bench, position, 1)
+    cases = [case_of(bench, heads, position, 0, head % p.kv_heads) for head in range(2)]
+    for bank, case in enumerate(cases):
+        case.bank = bank
+        case.give_queries()
+        case.give_weights()
+    bench.until_idle()
+    order = [*"SSVSVVSSVS", *(bench.random.choice("SV") for _ in range(10))]
+    turns = [(kind, cases[bench.random.randrange(2)], 256 * turn) for turn, kind in enumerate(order)]
+    for kind, case, to in turns:
+        if kind == "S":
+            case.begin_scores(to, 64, to // 256)
+        else:
+            case.begin_values(to)
+    while bench.done < len(turns):
+        bench.finish_one()
+    visits, bench.visits = bench.visits, []
+    for kind, case, to in turns:
+        words = -(-(position + 1) // p.vector_lanes) if kind == "S" else p.head_dim // p.vector_lanes
+        own, visits = visits[: words * p.group], visits[words * p.group :]
+        if kind == "S":
+            case.check_scores(own, to, 64, to // 256)
+            case.check_scales()
+        else:
+            case.check_values(own, to)
+    assert not visits and bench.done == len(turns)
+
+
 def test_a_row_that_comes_during_scores_is_sent_before_anything_else_begins() -> None:
     p = SHAPES["D128-Dh8-L2-W8-g2-M2"]
     bench = AttentionBench(p, seed=3)
@@ -146,11 +180,11 @@ def test_a_row_that_comes_during_scores_is_sent_before_anything_else_begins() ->
     case.give_queries()
     bench.until_idle()
     sent = bench.sent
+    bench.held = True
     case.begin_scores(0, 64, 0)
     newer = give_rows(bench, 34, 2, first_head=1)
     case.check_scores(bench.finish(), 0, 64, 0)
-    assert bench.sent == sent and not bench.words
-    bench.held = True
+    assert not bench.words
     bench.dut.set(begin=1)
     for _ in range(100):
         assert bench.dut.get("rows_pending") and not bench.dut.get("taken")
@@ -245,7 +279,7 @@ def test_saturation_is_told() -> None:
 
 
 def test_cycles_when_nothing_stalls(parameters: StepParameters) -> None:
-    """A row takes as long as its bytes, or as its scores one by one; scales come L at a time."""
+    """A row takes as long as its bytes, scales come L at a time; results of VALUES leave as converters take them."""
     p, position = parameters, 33
     bench = AttentionBench(p, pressure=0)
     heads = give_rows(bench, position, 1)
@@ -256,11 +290,22 @@ def test_cycles_when_nothing_stalls(parameters: StepParameters) -> None:
     chunks = max(p.head_dim // p.attention_lanes, 1)
     at_once = min(p.vector_lanes, p.beat // 16)
     scales = -(-position // (p.beat // 16)) * (p.beat // 16) // at_once
-    before = bench.dut.cycles
-    case.begin_scores(0, 64, 0)
-    bench.finish()
-    assert bench.dut.cycles - before <= 2 * scales + 2 + (position + 1) * max(chunks, p.group) + 45
-    before = bench.dut.cycles
-    case.begin_values(0)
-    bench.finish()
-    assert bench.dut.cycles - before <= (position + 1) * chunks + p.group * p.head_dim + 45
+    reads = {"S": 2 * scales + 2 + (position + 1) * chunks, "V": (position + 1) * chunks}
+    drain = p.head_dim * -(-p.group // -(-p.group // chunks))
+
+    def measured(order: str) -> int:
+        before, end = bench.dut.cycles, bench.done + len(order)
+        for kind in order:
+            (case.begin_scores(0, 64, 0) if kind == "S" else case.begin_values(0))
+        while bench.done < end:
+            bench.finish_one()
+        bench.visits.clear()
+        return bench.dut.cycles - before
+
+    assert measured("S") <= reads["S"] + 45
+    assert measured("V") <= reads["V"] + drain + 45
+    # What follows begins while results are on their way: those of VALUES before any row of what follows.
+    assert measured("SSS") <= 3 * (reads["S"] + 3) + 45
+    assert measured("VV") <= 2 * (reads["V"] + drain + 12) + 45
+    between = max(drain + 9, 2 * scales + 4)
+    assert measured("VS") <= reads["V"] + 3 + between + (position + 1) * chunks + 45

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from elastix.compiler.circuit import Module, Signal, mux, select
+from elastix.compiler.circuit import Module, Signal, concat, mux, select
 from elastix.compiler.processor.parameters import index_bits
 from elastix.compiler.processor.pipeline import delay_event, delay_stages
 from elastix.compiler.processor.step import attention_operands
@@ -12,12 +12,14 @@ from elastix.compiler.processor.step.attention_ports import (
     QUANTIZED_BITS,
     VISIT,
     chunks_of,
+    converters_of,
     count_bits,
     input_group,
     lanes_of,
     quantized_ports,
     row_bits,
     scale_word_bits,
+    steps_of,
     sum_bits,
 )
 from elastix.compiler.processor.step.attention_scales import attention_scales
@@ -35,7 +37,9 @@ ROW_PORTS = ("row_valid", "row_beat", "row_data", "row_strobe")
 
 
 def attention_engine(p: StepParameters) -> Module:
-    """Carries out SCORES and VALUES (C7 to C9, C13, C21), one instruction at a time; README.md has the ports.
+    """Carries out SCORES and VALUES (C7 to C9, C13, C21); README.md has the ports.
+
+    An instruction is taken when the one before has read its last row; results and `done_attention` come in order.
 
     attention_*: the stream. attention_wanted (level): a beat would be looked at if it were there. visit_*: visiting
     words; `visitor_written` (pulse) says that one with `last` is where it belongs. `scale_data`: the L value scales of
@@ -52,19 +56,18 @@ def attention_engine(p: StepParameters) -> Module:
     m.unused(given_position)
     position = given_position[0:bits]
     is_values = m.named("is_values", field(instruction, Opcode.VALUES, "opcode") == Opcode.VALUES)
-    rows_pending, room, written = m.wire("rows_wait", 1), m.wire("room", 1), m.wire("written", 1)
+    rows_pending, room, accepts = m.wire("rows_wait", 1), m.wire("room", 1), m.wire("accepts", 1)
     now = m.instance(
         "sequencer",
         attention_sequencer(p),
         clear=clear,
         begin=begin,
-        may_begin=~rows_pending,
+        may_begin=~rows_pending & accepts,
         is_values=is_values,
         position=position,
         lane=field(instruction, Opcode.SCORES, "lane"),
         valid=m.input("attention_valid"),
         room=room,
-        written=written,
     )
     begun = m.named("begun", begin & now["taken"] & ~clear)
     bank = m.register("bank", field(instruction, Opcode.SCORES, "bank"), enable=begun)
@@ -76,7 +79,7 @@ def attention_engine(p: StepParameters) -> Module:
         m.unused(now["own_lane"])
     m.unused(quantized["mask"])  # whatever is written beyond the last row is never read
 
-    own_scale = m.wire("own_scale", 16)
+    own_scale, exponent_of = m.wire("own_scale", 16), m.wire("exponent_of", 2)
     scales = m.instance(
         "scales",
         attention_scales(p),
@@ -93,7 +96,7 @@ def attention_engine(p: StepParameters) -> Module:
         scale_bank=m.input("scale_bank"),
     )
 
-    # The current rows answer the sequencer while an instruction is under way, else what sends them.
+    # The current rows answer the sequencer while an instruction has rows to come, else what sends them.
     sender_slot = m.wire("sender_slot", slot_bits(p))
     sender_chunk = m.wire("sender_chunk", index_bits(chunks_of(p)))
     own_is_value = mux(now["own"], now["scale_is_value"], now["values"])
@@ -111,6 +114,7 @@ def attention_engine(p: StepParameters) -> Module:
         from_memory=now["from_memory"],
         own_slot=mux(now["idle"], sender_slot, slot_of(p, now["own_lane"], head, own_is_value)),
         own_chunk=mux(now["idle"], sender_chunk, now["chunk"]),
+        exponent_of=exponent_of,
     )
     own_scale.assign(operands["own_scale"])
     sender = _sender(m, p, clear, now["idle"], quantized, operands)
@@ -118,17 +122,19 @@ def attention_engine(p: StepParameters) -> Module:
     sender_chunk.assign(sender["read_chunk"])
     rows_pending.assign(sender["pending"])
 
-    sums = _sums(m, p, clear, now, operands, scales["key_scale"])
-    last = mux(is_values, p.group * p.head_dim - 1, position.zext(count_bits(p)))
+    sums, exponent_now = _sums(m, p, clear, now, bank, operands, scales["key_scale"])
+    exponent_of.assign(exponent_now)
+    last = mux(is_values, p.head_dim - 1, position.zext(count_bits(p)))
+    stride = mux(is_values, p.head_dim, field(instruction, Opcode.SCORES, "stride"))
     output = m.instance(
         "output",
         score_output(p),
         clear=clear,
         start=begun,
-        each_query=~is_values,
+        tracks=~is_values,
         last=last,
         to=field(instruction, Opcode.SCORES, "to"),
-        stride=field(instruction, Opcode.SCORES, "stride"),
+        stride=stride,
         max_register=field(instruction, Opcode.SCORES, "max_register"),
         **sums,
         exponent=operands["exponent"],
@@ -137,10 +143,10 @@ def attention_engine(p: StepParameters) -> Module:
         visitor_written=m.input("visitor_written"),
     )
     room.assign(output["room"])
-    written.assign(output["written"])
+    accepts.assign(output["accepts"])
 
     m.output("taken", now["taken"])
-    m.output("done_attention", now["done"])
+    m.output("done_attention", output["done"])
     m.output("overflow", output["overflow"])
     m.output("attention_ready", now["ready"])
     m.output("attention_wanted", now["wanted"])
@@ -189,10 +195,12 @@ def _sums(
     p: StepParameters,
     clear: Signal,
     now: Mapping[str, Signal],
+    bank: Signal,
     operands: Mapping[str, Signal],
     key_scale: Signal,
-) -> dict[str, Signal]:
-    """The engine's sums one by one, as score_output takes them: scores of a row, or results from the accumulators."""
+) -> tuple[dict[str, Signal], Signal]:
+    """The engine's sums as score_output takes them: scores of a row, or an element of all queries from the
+    accumulators; and whose exponent is wanted a cycle later."""
     met, ahead = attention_operands.LATENCY, score_latency(p)
     lanes, values = lanes_of(p), now["values"]
     lane_bits, row_of_dim = lanes.bit_length() - 1, p.head_dim.bit_length() - 1
@@ -220,27 +228,43 @@ def _sums(
         scores.append(lane["score"])
         totals.append(lane["total"])
 
-    # The scores of a row are there together, and stay for as many cycles as there are queries.
-    ends = delay_event(m, "row_ends", issue & last_chunk & ~values, ahead - 1, clear)[ahead - 1]
-    serving, query = m.state("serving", 1, reset=0), m.state("query", index_bits(p.group))
-    serving.next(~clear & (ends | (serving & ~(query == p.group - 1))))
-    query.next(mux(ends, 0, query + 1))
+    # The scores of a row, or an element of all queries, are there together, and stay for `steps` cycles.
+    steps, at_once = steps_of(p), converters_of(p)
+    ends = delay_event(
+        m, "row_ends", issue & last_chunk & ~delay_stages(m, "values", values, met)[met], ahead - 1, clear
+    )
+    result = now["result"]
+    begins = m.named("sums_begin", ends[-1] | result)
+    serving, step, last_step = m.state("serving", 1, reset=0), None, m.constant(1, 1)
+    if steps > 1:
+        step = m.state("serving_step", index_bits(steps))
+        step.next(mux(begins, 0, step + 1))
+        last_step = m.named("last_step", step == steps - 1)
+    serving.next(~clear & (begins | (serving & ~last_step)))
+    totals_now = m.register("totals_now", result, enable=begins)
     scale = delay_stages(m, "key_scale", key_scale, ahead)[ahead]
-    scale = m.register("scale_held", scale, enable=ends)
-    ends_word = delay_stages(m, "last_in_word", now["last_in_word"], met + ahead - 1)[met + ahead - 1]
-    ends_word = m.register("ends_word_held", ends_word, enable=ends)
-
-    result = delay_event(m, "result", now["result"], 1, clear)[1]
+    scale = m.register("scale_held", mux(result, ONE, scale), enable=begins)
     last_of_word = element[0 : p.vector_lanes.bit_length() - 1].all() if p.vector_lanes > 1 else m.constant(1, 1)
-    result_ends = m.register("result_ends", last_of_word)
-    result_query = m.register("result_query", element[row_of_dim : element.width]) if p.group > 1 else query
+    ends_word = delay_stages(m, "last_in_word", now["last_in_word"], met + ahead - 1)[-1]
+    ends_word = m.register("ends_word_held", mux(result, last_of_word, ends_word), enable=begins)
+    # The bank of VALUES whose elements go out is that of the rows before them.
+    bank_of_totals = m.register("bank_of_totals", bank, enable=now["issue"] & values)
+    bank_of_scores = delay_stages(m, "bank", bank, met + ahead - 1)[-1]
+    bank_now = m.register("bank_now", mux(result, bank_of_totals, bank_of_scores), enable=begins)
+
     either = [
-        m.named(f"sum_of_{j}", mux(values, total, score.sext(sum_bits(p))))
+        m.named(f"sum_of_{j}", mux(totals_now, total, score.sext(sum_bits(p))))
         for j, (total, score) in enumerate(zip(totals, scores, strict=True))
     ]
+    sums, valid = list[Signal](), list[Signal]()
+    for k in range(at_once):
+        own = either[k::at_once]
+        here = serving if step is None or len(own) == steps else serving & ~last_step
+        valid.append(m.register(f"sum_comes_{k}", here & ~clear, reset=0))
+        sums.append(m.register(f"sum_{k}", own[0] if step is None else select(step, own)))
     return {
-        "valid": m.register("sum_comes", (serving | result) & ~clear, reset=0),
-        "sum": m.register("sum", select(mux(values, result_query, query), either)),
-        "row_scale": m.register("row_scale", mux(values, ONE, scale)),
-        "ends_word": m.register("ends_word", mux(values, result_ends, ends_word)),
-    }
+        "valid": concat(*reversed(valid)),
+        "sum": concat(*reversed(sums)),
+        "row_scale": m.register("row_scale", scale),
+        "ends_word": m.register("ends_word", ends_word),
+    }, concat(totals_now, bank_now)

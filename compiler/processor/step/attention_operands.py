@@ -29,9 +29,10 @@ def attention_operands(p: StepParameters) -> Module:
     """LATENCY cycles after a chunk is asked for: `x`, w integers of 16 bits for each query, and `z`, w codes.
 
     `values`: x are the weights of row `row`, the same for all w; else elements of chunk `chunk` of the queries; both
-    of `bank`, with their `exponent`. `from_memory`: the codes are part `part` of the beat `data`; else chunk
-    `own_chunk` of current row `own_slot`, whose codes are `codes` a cycle before, and whose scale is `own_scale` at
-    once. quantized_*: words that are kept, from three cycles after they come on; `row_slot` says where a row goes.
+    of `bank`. `exponent`, a cycle after `exponent_of`: that of a bank (bit 0), of its weights where bit 1 is 1.
+    `from_memory`: the codes are part `part` of the beat `data`; else chunk `own_chunk` of current row `own_slot`,
+    whose codes are `codes` a cycle before, and whose scale is `own_scale` at once. quantized_*: words that are kept,
+    from three cycles after they come on; `row_slot` says where a row goes.
     """
     m = Module("attention_operands", attention_operands.__doc__, asdict(p))
     word = {name: m.input(f"quantized_{name}", quantized_ports(p)[name]) for name in WORD_FIELDS}
@@ -76,14 +77,14 @@ def attention_operands(p: StepParameters) -> Module:
     )["read_data"]
     exponents = Memory(m, "exponents", 4, 16, latency=0)
     exponents.write(concat(write_weight, kept["bank"]), kept["exponent"], write_query | write_weight)
-    m.output("exponent", m.register("exponent_q", exponents.read(concat(values, bank))))
+    m.output("exponent", m.register("exponent_q", exponents.read(m.input("exponent_of", 2))))
 
-    lanes = lanes_of(p)
+    lanes, weights_now = lanes_of(p), delay_stages(m, "values", values, 2)[2]
     x = list[Signal]()
     for j in range(p.group):
         weight = weights[QUANTIZED_BITS * j : QUANTIZED_BITS * (j + 1)].replicate(lanes)
         query = queries[QUANTIZED_BITS * lanes * j : QUANTIZED_BITS * lanes * (j + 1)]
-        x.append(m.register(f"x_{j}", mux(values, weight, query)))
+        x.append(m.register(f"x_{j}", mux(weights_now, weight, query)))
     m.output("x", concat(*reversed(x)))
     m.output("z", _codes(m, p, rows["read_codes"]))
     return m

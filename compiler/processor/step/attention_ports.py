@@ -33,6 +33,18 @@ def chunks_of(p: StepParameters) -> int:
     return p.head_dim // lanes_of(p)
 
 
+def converters_of(p: StepParameters) -> int:
+    """Sums that become fp32 in a cycle: as many as a row's scores need while the bytes of the next row come, and then
+    so many that most of them have something to do in the last of those cycles."""
+    least = -(-p.group // chunks_of(p))
+    return next(count for count in range(least, p.group + 1) if 2 * (-p.group % count) < count)
+
+
+def steps_of(p: StepParameters) -> int:
+    """Cycles in which a row's scores, or an element of all queries, are handed on; not beyond chunks_of."""
+    return -(-p.group // converters_of(p))
+
+
 def scales_at_once(p: StepParameters) -> int:
     """Scales taken a cycle."""
     return min(p.vector_lanes, p.beat // SCALE_BITS)
@@ -77,14 +89,9 @@ def input_group(m: Module, prefix: str, widths: dict[str, int]) -> dict[str, Sig
     return {name: m.input(f"{prefix}_{name}", width) for name, width in widths.items()}
 
 
-def element_bits(p: StepParameters) -> int:
-    """Bits of the number of a result of VALUES, query · Dh + element."""
-    return index_bits(p.group * p.head_dim)
-
-
 def count_bits(p: StepParameters) -> int:
-    """Bits of the number of the last result of a query of SCORES, or of all of VALUES."""
-    return max(row_bits(p), element_bits(p))
+    """Bits of the number of the last result of a query: a row of SCORES, an element of VALUES."""
+    return max(row_bits(p), index_bits(p.head_dim))
 
 
 def sum_bits(p: StepParameters) -> int:

@@ -9,21 +9,17 @@ from elastix.compiler.processor.step.attention_ports import (
     LANE_BITS,
     SCALE_BITS,
     chunks_of,
-    element_bits,
     lanes_of,
     row_bits,
     scales_at_once,
+    steps_of,
 )
 from elastix.compiler.processor.step.parameters import StepParameters
-
-FLUSH_CYCLES = 5
-"""At least the cycles from the last bytes of a row to that in which its products are in the accumulators."""
 
 
 class State(IntEnum):
     """SETUP: what follows from the instruction. KEY_SCALES, VALUE_SCALES: from the stream. OWN_SCALES: those of the
-    run's own rows. ROWS: memory's, then the run's own. FLUSH: until accumulators are complete. RESULTS: they go out.
-    WRITTEN: until the vector engine has all words."""
+    run's own rows. ROWS: memory's, then the run's own."""
 
     IDLE = 0
     SETUP = 1
@@ -31,29 +27,33 @@ class State(IntEnum):
     VALUE_SCALES = 3
     OWN_SCALES = 4
     ROWS = 5
-    FLUSH = 6
-    RESULTS = 7
-    WRITTEN = 8
+
+
+def flush_cycles(p: StepParameters) -> int:
+    """From the last chunk of VALUES: until its products are in the accumulators, and until the scores that came before
+    are on their way, which go through the same converters."""
+    return max(5, lanes_of(p).bit_length() - 1)
 
 
 def attention_sequencer(p: StepParameters) -> Module:
-    """Takes an instruction where `may_begin` is 1 and none is under way (`idle`); `values`: it is VALUES.
+    """Takes an instruction where `may_begin` is 1 and the one before has issued its last row (`idle`: none has rows to
+    come); `values`: it is VALUES. After the rows of VALUES its results go out while what comes after it reads scales.
 
     `wanted`: bytes or scales of the beat at `valid` would be used; `ready`: its last. `scale_write`: scales for the
     rows from `row` on, of part `scale_part` of the beat, or where `own` is 1 the scale of this run's row of token
     `own_lane` alone; `scale_is_value` of which kind. `issue`: chunk `chunk` of row `row`, part `byte_part` of the beat
     or of token `own_lane`; with it first_row, last_chunk, and last_in_word (the row is the last of L, or of all).
-    `result`: element `element` (query · Dh + element) of the accumulators goes out; only while `draining`, when no
-    chunk is under way. `reserve`: the word that begins needs a place in each query's results; `room` says that there
-    are places. `done`: `written` has come.
+    `result`: element `element` of every query's accumulators goes out; only while `draining`, when no chunk is under
+    way, and the element stays for as many cycles as converters need for the queries. `reserve`: the words that begin,
+    one a query, need places; `room` says that there are.
     """
     m = Module("attention_sequencer", attention_sequencer.__doc__, asdict(p))
     clear, begin, may_begin = m.input("clear"), m.input("begin"), m.input("may_begin")
-    bits, lanes = row_bits(p), p.vector_lanes
+    bits = row_bits(p)
     is_values, position_now, lane_now = m.input("is_values"), m.input("position", bits), m.input("lane", LANE_BITS)
-    valid, room, written = m.input("valid"), m.input("room"), m.input("written")
+    valid, room = m.input("valid"), m.input("room")
 
-    state = m.state("state", 4, reset=State.IDLE)
+    state = m.state("state", 3, reset=State.IDLE)
     at = {which: m.named(f"in_{which.name.lower()}", state == which) for which in State}
     taken = m.named("taken_now", at[State.IDLE] & may_begin)
     begun = m.named("begun", taken & begin)
@@ -80,11 +80,14 @@ def attention_sequencer(p: StepParameters) -> Module:
     own_end = m.named("own_end", own_step & at_end)
     own_value.next(at[State.OWN_SCALES] & ~own_value & ~clear)
 
+    drain = _Drain(m, p, clear, room)
+    running = m.named("running", at[State.ROWS] & ~drain.busy)
     # Beside `values`, which much else hangs on: the stream waits for what rows want.
     scoring = m.register("scoring", ~is_values, enable=begun)
-    rows = _Rows(m, p, at[State.ROWS], scoring, row, from_memory, valid, room)
+    rows = _Rows(m, p, running, scoring, row, from_memory, valid, room)
     row_end = rows.row_end
     rows_end = m.named("rows_end", row_end & at_end)
+    drain.connect(rows_end & values)
     memory_ends = m.named("memory_ends", row_end & (row == last_memory_row))
     from_memory.next(mux(at[State.ROWS], from_memory & ~memory_ends, some_memory))
 
@@ -97,18 +100,9 @@ def attention_sequencer(p: StepParameters) -> Module:
     own_lane_moves = m.named("own_lane_moves", own_step | (row_end & ~from_memory))
     own_lane.next(mux(from_zero, 0, own_lane + 1), enable=at[State.SETUP] | own_lane_moves)
 
-    flush = m.state("flush_count", 3)
-    flush.next(mux(at[State.FLUSH], flush + 1, 0))
-    element = m.state("element_q", element_bits(p))
-    word_begins = m.named("word_begins", ~element[0 : lanes.bit_length() - 1].any() if lanes > 1 else m.constant(1, 1))
-    result = m.named("result_now", at[State.RESULTS] & (~word_begins | room))
-    results_end = m.named("results_end", result & (element == p.group * p.head_dim - 1))
-    element.next(mux(at[State.RESULTS], element + 1, 0), enable=result | ~at[State.RESULTS])
-
     def to(which: State) -> Signal:
-        return m.constant(which, 4)
+        return m.constant(which, 3)
 
-    ended = m.named("ended", at[State.WRITTEN] & written)
     after_setup = mux(values, to(State.ROWS), mux(some_memory, to(State.KEY_SCALES), to(State.OWN_SCALES)))
     steps = (
         (begun, to(State.SETUP)),
@@ -116,11 +110,7 @@ def attention_sequencer(p: StepParameters) -> Module:
         (at[State.KEY_SCALES] & scales_end, to(State.VALUE_SCALES)),
         (value_scales_end, to(State.OWN_SCALES)),
         (own_end, to(State.ROWS)),
-        (rows_end, mux(values, to(State.FLUSH), to(State.WRITTEN))),
-        (at[State.FLUSH] & (flush == FLUSH_CYCLES), to(State.RESULTS)),
-        (results_end, to(State.WRITTEN)),
-        (ended, to(State.IDLE)),
-        (clear, to(State.IDLE)),
+        (rows_end | clear, to(State.IDLE)),
     )
     following: Signal = state
     for condition, target in steps:
@@ -130,7 +120,6 @@ def attention_sequencer(p: StepParameters) -> Module:
     m.output("taken", taken)
     m.output("idle", at[State.IDLE])
     m.output("values", values)
-    m.output("done", ended)
     m.output("wanted", in_scales | rows.wanted)
     m.output("ready", (in_scales & last_part) | rows.ready)
     m.output("row", row)
@@ -146,10 +135,10 @@ def attention_sequencer(p: StepParameters) -> Module:
     m.output("first_row", ~row.any())
     m.output("last_chunk", rows.last_chunk)
     m.output("last_in_word", at_end | rows.last_of_word)
-    m.output("result", result)
-    m.output("draining", at[State.RESULTS])
-    m.output("element", element)
-    m.output("reserve", rows.reserve | (result & word_begins))
+    m.output("result", drain.result)
+    m.output("draining", drain.draining)
+    m.output("element", drain.element)
+    m.output("reserve", rows.reserve | drain.reserve)
     return m
 
 
@@ -157,8 +146,41 @@ def _resized(value: Signal, bits: int) -> Signal:
     return value[0:bits] if bits < value.width else value.zext(bits)
 
 
+class _Drain:
+    """The results of VALUES after its last chunk: element after element, of each the queries. `busy`: from then on."""
+
+    def __init__(self, m: Module, p: StepParameters, clear: Signal, room: Signal) -> None:
+        self.m, self.clear = m, clear
+        self.flushing, self.draining = m.state("flushing", 1, reset=0), m.state("draining_q", 1, reset=0)
+        self.busy = m.state("drain_busy", 1, reset=0)
+        flush, cycles = m.state("flush_count", 3), flush_cycles(p)
+        flush.next(mux(self.flushing, flush + 1, 0))
+        self.flushed = m.named("flushed", self.flushing & (flush == cycles))
+        steps, word = steps_of(p), p.vector_lanes.bit_length() - 1
+        step, first_step, last_step = None, m.constant(1, 1), m.constant(1, 1)
+        self.element = m.state("element_q", index_bits(p.head_dim))
+        word_begins = m.named("word_begins", ~self.element[0:word].any() if word else m.constant(1, 1))
+        if steps > 1:
+            step = m.state("drain_step", index_bits(steps), reset=0)
+            first_step, last_step = m.named("drain_first", ~step.any()), m.named("drain_last", step == steps - 1)
+        self.result = m.named("result_now", self.draining & first_step & (~word_begins | room))
+        moves = self.result
+        if step is not None:
+            moves = m.named("drain_moves", self.result | ~first_step)
+            step.next(mux(last_step | clear, 0, step + 1), enable=moves | clear)
+        element_end = m.named("element_end", moves & last_step)
+        self.end = m.named("drain_end", element_end & (self.element == p.head_dim - 1))
+        self.element.next(mux(self.draining, self.element + 1, 0), enable=element_end | ~self.draining)
+        self.draining.next(~clear & (self.flushed | (self.draining & ~self.end)))
+        self.reserve = m.named("drain_reserve", self.result & word_begins)
+
+    def connect(self, begins: Signal) -> None:
+        self.busy.next(~self.clear & (begins | (self.busy & ~self.end)))
+        self.flushing.next(~self.clear & (begins | (self.flushing & ~self.flushed)))
+
+
 class _Rows:
-    """The chunks of rows in state ROWS; rows of SCORES take at least as many cycles as there are queries."""
+    """The chunks of rows in state ROWS."""
 
     def __init__(
         self,
@@ -171,26 +193,23 @@ class _Rows:
         valid: Signal,
         room: Signal,
     ) -> None:
-        chunks, steps, lanes = chunks_of(p), max(chunks_of(p), p.group), p.vector_lanes
-        step = m.state("step", index_bits(steps), reset=0)
-        pausing = step >= chunks if steps > chunks else m.constant(0, 1)
-        self.first_step = m.named("first_step", ~step.any())
+        chunks, lanes = chunks_of(p), p.vector_lanes
+        step = m.state("step", index_bits(chunks), reset=0)
+        first_step = m.named("first_step", ~step.any())
         self.last_chunk = m.named("last_chunk_now", step == chunks - 1)
-        last_step = m.named("last_step", mux(scoring, step == steps - 1, self.last_chunk))
         self.last_of_word = row[0 : lanes.bit_length() - 1].all() if lanes > 1 else m.constant(1, 1)
         word_begins = ~row[0 : lanes.bit_length() - 1].any() if lanes > 1 else m.constant(1, 1)
-        needs_room = m.named("needs_room", running & scoring & self.first_step & word_begins)
+        needs_room = m.named("needs_room", running & scoring & first_step & word_begins)
         free = m.named("free", running & (~needs_room | room))
         here = m.named("bytes_here", ~from_memory | valid)
-        moves = m.named("moves", free & (pausing | here))
-        self.row_end = m.named("row_end", moves & last_step)
-        step.next(mux(self.row_end | ~running, 0, step + 1), enable=moves | ~running)
+        self.issue = m.named("issue_now", free & here)
+        self.row_end = m.named("row_end", self.issue & self.last_chunk)
+        step.next(mux(self.row_end | ~running, 0, step + 1), enable=self.issue | ~running)
 
-        self.chunk = step[0 : index_bits(chunks)]
+        self.chunk = step
         per_beat = min(p.beat // 8, p.head_dim) // lanes_of(p)
         part = step[0 : per_beat.bit_length() - 1] if per_beat > 1 else None
         self.byte_part = part if part is not None else m.constant(0, 1)
-        self.issue = m.named("issue_now", moves & ~pausing)
-        self.wanted = m.named("row_wanted", free & from_memory & ~pausing)
+        self.wanted = m.named("row_wanted", free & from_memory)
         self.ready = m.named("row_ready", self.wanted & part.all() if part is not None else self.wanted)
-        self.reserve = m.named("reserve_now", moves & needs_room)
+        self.reserve = m.named("reserve_now", self.issue & needs_room)
