@@ -79,7 +79,7 @@ def command(argv: list[str]) -> int:
 
 
 def _quantize(arguments: argparse.Namespace, stages: Stages) -> tuple[Mapping[str, Any], dict[str, float]]:
-    from elastix.compiler.precision.boards import bytes_for
+    from elastix.compiler.boards import bytes_for
 
     speed = arguments.target_tokens_per_second
     size = None if speed is None else bytes_for(speed, arguments.board)
