@@ -80,7 +80,8 @@ class _Dispatcher:
         self.tokens, self.position = m.input("tokens", 4), m.input("position", ELEMENT_BITS)
         self.state = m.state("state", 3, reset=State.WAIT)
         # As registers, since so much hangs on them.
-        self.at = {which: m.state(f"in_{which.name.lower()}", 1, reset=int(which is State.WAIT)) for which in State}
+        looked_at = [which for which in State if which is not State.HALT]
+        self.at = {which: m.state(f"in_{which.name.lower()}", 1, reset=int(which is State.WAIT)) for which in looked_at}
         self.age = m.state("age", 2, reset=0)
         self.settled = m.named("settled", self.age == SETTLE_CYCLES - 1)
         self.age.next(mux(self.at[State.LOOK], mux(self.settled, self.age, self.age + 1), 0))
