@@ -73,7 +73,7 @@ def load_arc(module: Module) -> LoadedCircuit:
         owner=(compiled, buffer, argument, arguments),
         close=lambda: None,
         registers={name: (base + offset, bits) for name, (offset, bits) in model.registers.items()},
-        memories={name: (base + offset, *shape) for name, (offset, *shape) in model.memories.items()},
+        memories={name: (base + offset, stride, words) for name, (offset, stride, words) in model.memories.items()},
     )
 
 
