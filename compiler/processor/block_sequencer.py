@@ -12,10 +12,12 @@ def block_sequencer(parameters: ProcessorParameters) -> Module:
     """Counts through header words, groups, planes and tiles; the outputs describe the beat that `take` accepts.
 
     `room`: the results of one more block have a place; without it the last beat of a block waits (`stall_output`).
-    Configuration ports are stable from `start` on; the first beat is taken SETUP_CYCLES later at the earliest.
+    Configuration ports are stable from `start` on; the first beat is taken SETUP_CYCLES later at the earliest. `idle`:
+    the last beat is taken, so that `start` may come. `clear`: nothing is taken until `start`, which may come with it.
     """
     m = Module("block_sequencer", "Which part of the stream the next beat is.")
-    start, x_ready, w_valid, room = m.input("start"), m.input("x_ready"), m.input("w_valid"), m.input("room")
+    clear, start = m.input("clear"), m.input("start")
+    x_ready, w_valid, room = m.input("x_ready"), m.input("w_valid"), m.input("room")
     t = parameters.tile_count_bits
     bits, scale_format = m.input("bits", 4), m.input("scale_format", 2)
     tiles, group_tiles = m.input("tiles", t), m.input("group_tiles", 4)
@@ -45,8 +47,13 @@ def block_sequencer(parameters: ProcessorParameters) -> Module:
     last_block = m.register("last_block", blocks_left == 1)
     some_blocks = m.register("some_blocks", blocks != 0)
     armed = m.register("armed", start, reset=0)
-    started = delay_event(m, "armed", armed, SETUP_CYCLES - 2, start)[-1]
-    running.next(~start & ((started & some_blocks) | (running & ~(end_block & last_block))))
+    restart = m.named("restart", start | clear)
+    started = delay_event(m, "armed", armed, SETUP_CYCLES - 2, restart)[-1]
+    ended = m.named("ended", end_block & last_block)
+    running.next(~restart & ((started & some_blocks) | (running & ~ended)))
+    busy = m.state("busy", 1, reset=0)
+    busy.next(start | (busy & ~ended & ~(started & ~some_blocks) & ~clear))
+    m.output("idle", ~busy)
 
     word, slot = _scale_place(m, parameters, scale_format, begin_data, end_group)
     m.output("w_ready", ready)

@@ -18,12 +18,15 @@ ADD = MEET + row_unit.ADD_AT
 GROUP = MEET + row_unit.GROUP_SUM_AT
 PRODUCT = MEET + row_unit.PRODUCT_AT
 ROW = MEET + row_unit.LATENCY
+CONFIGURATION = MEET + 3
+"""Cycles after `start`: what came before it has met its scales and zero points, and nothing that comes after it."""
 
 
 def matrix_engine(parameters: ProcessorParameters) -> Module:
     """The ports of README.md. Nothing waits after a beat is taken: room for a block's results is reserved before."""
     m = Module("matrix_engine", "Stream of bit planes in, fp32 results out.")
-    start, tokens = m.input("start"), _Configuration(m, parameters)
+    forget, start = m.input("clear"), m.input("start")
+    tokens = _Configuration(m, parameters, start)
     write = {name: m.input(name, width) for name, width in _write_ports(parameters).items()}
     x_ready, w_valid, w_data = m.input("x_ready"), m.input("w_valid"), m.input("w_data", parameters.beat)
     y_ready = m.input("y_ready")
@@ -32,16 +35,17 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
     beat = m.instance(
         "sequencer",
         block_sequencer(parameters),
+        clear=forget,
         start=start,
         x_ready=x_ready,
         w_valid=w_valid,
         room=room,
         **tokens.sequence,
     )
-    block_ends = delay_event(m, "end_block", beat["last_of_block"], ROW, start)
-    clear = m.register("clear_sums", start | block_ends[ROW - 1], reset=0)
+    block_ends = delay_event(m, "end_block", beat["last_of_block"], ROW, forget)
+    clear = m.register("clear_sums", forget | block_ends[ROW - 1], reset=0)
     weights = delay_stages(m, "weights", w_data, MEET)[MEET]
-    controls = _RowControls(m, parameters, beat, weights, start, clear, tokens)
+    controls = _RowControls(m, parameters, beat, weights, forget, clear, tokens)
     sums = list[Signal]()
     for lane in range(parameters.lanes):
         tile = _activations(m, parameters, lane, write, beat["tile"])
@@ -49,7 +53,7 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
     drain = m.instance(
         "drain",
         result_drain(parameters),
-        start=start,
+        start=forget,
         load=block_ends[ROW],
         tokens=tokens.tokens[0 : index_bits(parameters.lanes + 1)],
         sums=concat(*reversed(sums)),
@@ -63,7 +67,7 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
     converted = m.instance(
         "converter",
         result_converter.result_converter(parameters),
-        clear=start,
+        clear=forget,
         valid=drain["valid"],
         sum=drain["sum"],
         row_scale=drain["row_scale"],
@@ -72,7 +76,7 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
     collected = m.instance(
         "collector",
         result_collector(parameters),
-        start=start,
+        start=forget,
         tokens=tokens.tokens,
         push=converted["result_valid"],
         result=converted["result"],
@@ -81,8 +85,9 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
     )
     room.assign(collected["room"])
     overflow = m.state("overflow_seen", 1, reset=0)
-    overflow.next(~start & (overflow | converted["overflow"]))
+    overflow.next(~forget & (overflow | converted["overflow"]))
     m.output("w_ready", beat["w_ready"])
+    m.output("idle", beat["idle"])
     for port in ("y_valid", "y_data", "y_lane", "y_block", "y_last"):
         m.output(port, collected[port])
     m.output("overflow", overflow)
@@ -91,17 +96,21 @@ def matrix_engine(parameters: ProcessorParameters) -> Module:
 
 
 class _Configuration:
-    """The configuration ports, stable from `start` on."""
+    """The configuration ports, stable from `start` on; what scales and zero points are read by changes later."""
 
-    def __init__(self, m: Module, parameters: ProcessorParameters) -> None:
+    def __init__(self, m: Module, parameters: ProcessorParameters, start: Signal) -> None:
         t = parameters.tile_count_bits
-        self.bits, self.scale_format = m.input("bits", 4), m.input("scale_format", 2)
+        bits, scale_format = m.input("bits", 4), m.input("scale_format", 2)
         tiles, group_tiles = m.input("tiles", t), m.input("group_tiles", 4)
-        self.c9, self.blocks = m.input("c9", 9), m.input("blocks", 32)
+        c9, self.blocks = m.input("c9", 9), m.input("blocks", 32)
         header_words, self.tokens = m.input("header_words", 16), m.input("tokens", 4)
+        switch = delay_stages(m, "start", start, CONFIGURATION - 1)[-1]
+        self.bits = m.register("bits_of_scales", bits[0:3], enable=switch)
+        self.scale_format = m.register("format_of_scales", scale_format, enable=switch)
+        self.c9 = m.register("c9_of_scales", c9, enable=switch)
         self.sequence = {
-            "bits": self.bits,
-            "scale_format": self.scale_format,
+            "bits": bits,
+            "scale_format": scale_format,
             "tiles": tiles,
             "group_tiles": group_tiles,
             "blocks": self.blocks,
@@ -145,12 +154,12 @@ class _RowControls:
         parameters: ProcessorParameters,
         beat: Mapping[str, Signal],
         weights: Signal,
-        start: Signal,
+        forget: Signal,
         clear: Signal,
         configuration: _Configuration,
     ) -> None:
         self.m, self.parameters, self.weights, self.clear = m, parameters, weights, clear
-        self.row_scale_write = delay_event(m, "row_scale_beat", beat["row_scale_beat"], MEET, start)[MEET]
+        self.row_scale_write = delay_event(m, "row_scale_beat", beat["row_scale_beat"], MEET, forget)[MEET]
 
         def at(name: str, cycles: int) -> Signal:
             return delay_stages(m, name, beat[name], cycles)[cycles]
@@ -158,10 +167,10 @@ class _RowControls:
         decoded = m.instance(
             "decoder",
             scale_decoder.scale_decoder(parameters),
-            bits=configuration.bits[0:3],
+            bits=configuration.bits,
             scale_format=configuration.scale_format,
             c9=configuration.c9,
-            write=delay_event(m, "header_beat", beat["header_beat"], MEET, start)[MEET],
+            write=delay_event(m, "header_beat", beat["header_beat"], MEET, forget)[MEET],
             write_word=at("header_word", MEET),
             data=weights,
             read_word=at("scale_word", MEET),
@@ -170,9 +179,9 @@ class _RowControls:
         )
         self.digits, self.fines, self.bits = decoded["digits"], decoded["fines"], configuration.bits
         self.scales = delay_stages(m, "scales", decoded["scales"], GROUP - MEET - scale_decoder.SCALE_LATENCY)[-1]
-        self.add = delay_event(m, "data_beat", beat["data_beat"], ADD, start)[ADD]
+        self.add = delay_event(m, "data_beat", beat["data_beat"], ADD, forget)[ADD]
         self.first_of_plane, self.first_of_group = at("first_of_plane", ADD), at("first_of_group", ADD)
-        self.accumulate = delay_event(m, "last_of_group", beat["last_of_group"], PRODUCT, start)[PRODUCT]
+        self.accumulate = delay_event(m, "last_of_group", beat["last_of_group"], PRODUCT, forget)[PRODUCT]
 
     def rows(self, lane: int, tile: Mapping[str, Signal]) -> list[Signal]:
         """The row sums of one lane, row 0 first."""
@@ -205,4 +214,4 @@ def _fine(bits: Signal, x_sum: Signal) -> Signal:
     """8·2^−n·x_sum where codes of `bits` have n = 1 … 3 fine bits."""
     wide = x_sum.sext(x_sum.width + 2)
     shifts = [3 - min(max(FINE_BITS[b], 1), 3) for b in (MAX_BITS, *range(1, MAX_BITS))]
-    return select(bits[0:3], [wide << shift for shift in shifts])
+    return select(bits, [wide << shift for shift in shifts])

@@ -192,9 +192,10 @@ class _Top:
         )
 
     def _engine(self, c: int, reader: Ports, check: Ports, loader: Ports) -> Ports:
-        return self.module.instance(
+        engine = self.module.instance(
             f"engine_{c}",
             matrix_engine(self.parameters),
+            clear=self.control["launch"],
             start=self.control["launch"],
             blocks=self.control[f"blocks_{c}"],
             w_valid=check["out_valid"],
@@ -203,6 +204,8 @@ class _Top:
             **{name: self.control[name] for name in ENGINE_FIELDS},
             **{name: loader[name] for name in LOADER_OUTPUTS},
         )
+        self.module.unused(engine["idle"])
+        return engine
 
     def _writer(self, engines: Sequence[Ports]) -> Ports:
         m, control = self.module, self.control

@@ -36,13 +36,17 @@ class Bench:
                 self.dut.set(e_write=0)
         self.dut.set(x_write=0)
 
-    def start(self, layer: Layer, tokens: int) -> None:
+    def configure(self, layer: Layer, tokens: int) -> None:
         self.dut.set(
             bits=layer.bits, scale_format=layer.scale_format, tiles=layer.tiles, group_tiles=layer.group_tiles,
-            c9=layer.c9, blocks=layer.blocks, header_words=layer.header_words, tokens=tokens, start=1,
+            c9=layer.c9, blocks=layer.blocks, header_words=layer.header_words, tokens=tokens,
         )  # fmt: skip
+
+    def start(self, layer: Layer, tokens: int) -> None:
+        self.configure(layer, tokens)
+        self.dut.set(start=1, clear=1)
         self.dut.step()
-        self.dut.set(start=0)
+        self.dut.set(start=0, clear=0)
 
     def run(self, layer: Layer, tokens: int, stop_after: int = -1) -> list[tuple[int, int, int, int]]:
         """(lane, block, last, data) of each result beat; leaves after `stop_after` beats taken."""
@@ -207,9 +211,11 @@ def test_no_blocks_for_a_channel() -> None:
     dut = engine(64, 11, 1)
     dut.reset()
     layer = random_layer(pick, 64, 3, 1, 0, 2, 1)
-    dut.set(bits=3, scale_format=0, tiles=2, group_tiles=1, c9=256, blocks=0, header_words=1, tokens=1, start=1)
+    dut.set(
+        bits=3, scale_format=0, tiles=2, group_tiles=1, c9=256, blocks=0, header_words=1, tokens=1, start=1, clear=1
+    )
     dut.step()
-    dut.set(start=0, x_ready=1, w_valid=1, y_ready=1, w_data=layer.stream()[0])
+    dut.set(start=0, clear=0, x_ready=1, w_valid=1, y_ready=1, w_data=layer.stream()[0])
     for _ in range(40):
         dut.settle()
         assert not dut.get("w_ready") and not dut.get("y_valid")
@@ -230,6 +236,81 @@ def test_weights_wait_for_activations() -> None:
         assert not dut.get("w_ready") and not dut.get("stall_output")
         dut.step()
     check(bench, layer, 1, 11)
+
+
+def run_at_once(bench: Bench, layers: list[Layer], tokens: int) -> tuple[list[tuple[int, int, int, int]], int]:
+    """Results of layers, each started as soon as the beats before it are taken; cycles from first beat to last."""
+    dut, pick = bench.dut, bench.pick
+    beats = [(index, beat) for index, layer in enumerate(layers) for beat in layer.stream()]
+    results, begun, taken, first, last = list[tuple[int, int, int, int]](), 0, 0, 0, 0
+    wanted = sum(layer.blocks for layer in layers) * tokens
+    dut.set(x_ready=1, w_valid=0, y_ready=0, start=0, clear=0)
+    offered = False
+    for _ in range(20000):
+        dut.settle()
+        starting = bool(dut.get("idle")) and begun < len(layers) and pick.random() < bench.busy
+        if starting:
+            bench.configure(layers[begun], tokens)
+            begun += 1
+        # What belongs to the next layer may be there long before it begins.
+        offered = taken < len(beats) and (offered or pick.random() < bench.busy)
+        data = beats[taken][1] if offered else pick.getrandbits(layers[0].beat)
+        willing = pick.random() < bench.busy
+        dut.set(start=int(starting), w_valid=int(offered), w_data=data, y_ready=int(willing))
+        dut.settle()
+        if dut.get("y_valid") and willing:
+            results.append((dut.get("y_lane"), dut.get("y_block"), dut.get("y_last"), dut.get("y_data")))
+        ready = bool(dut.get("w_ready"))
+        dut.step()
+        if offered and ready:
+            assert beats[taken][0] == begun - 1
+            first, last = first or dut.cycles, dut.cycles
+            taken, offered = taken + 1, False
+        if len(results) == wanted:
+            return results, last - first + 1
+    raise AssertionError(f"{taken} of {len(beats)} beats, {len(results)} of {wanted} results")
+
+
+@pytest.mark.parametrize(("beat", "lanes"), [(64, 1), (256, 1), (64, 3), (512, 2)])
+@pytest.mark.parametrize("busy", [1.0, 0.9, 0.3])
+def test_layers_one_after_the_other_while_results_are_on_their_way(beat: int, lanes: int, busy: float) -> None:
+    """Formats, bits and groups change from layer to layer, the shortest among them; nothing is forgotten in between."""
+    pick = random.Random(beat + lanes)
+    dut = engine(beat, 11, lanes)
+    dut.reset()
+    for tiles in (1, 1, 2, 5):
+        layers = [
+            random_layer(
+                pick, beat, pick.choice([1, 1, 2, 7, 8]), pick.randint(1, 3), pick.randint(0, 2), tiles, blocks
+            )
+            for blocks in (1, 1, 1, 2, 1, 3, 1, 2)
+        ]
+        bench = Bench(dut, pick, busy)
+        x, exponents = random_tokens(pick, layers[0], lanes, 11)
+        bench.load(x, exponents)
+        dut.set(tokens=lanes, clear=1)
+        dut.step()
+        results, _ = run_at_once(bench, layers, lanes)
+        wanted, before, overflow = list[tuple[int, int, int, int]](), 0, False
+        for layer in layers:
+            own, over = expected(layer, x, exponents)
+            wanted += [(lane, block + before, last, data) for lane, block, last, data in own]
+            before, overflow = before + layer.blocks, overflow or over
+        assert results == wanted
+        assert bool(dut.get("overflow")) == overflow
+
+
+def test_four_cycles_between_layers() -> None:
+    pick = random.Random(2)
+    dut = engine(256, 11, 1)
+    dut.reset()
+    layers = [random_layer(pick, 256, bits, 1, 0, 18, 2) for bits in (4, 2, 3, 8)]
+    bench = Bench(dut, pick)
+    bench.load(*random_tokens(pick, layers[0], 1, 11))
+    dut.set(clear=1)
+    dut.step()
+    _, cycles = run_at_once(bench, layers, 1)
+    assert cycles == sum(len(layer.stream()) for layer in layers) + 4 * (len(layers) - 1)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

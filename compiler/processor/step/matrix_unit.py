@@ -16,34 +16,31 @@ _CONFIGURATION = ("bits", "scale_format", "c9", "tiles", "group_tiles", "header_
 
 
 def matrix_unit(p: StepParameters) -> Module:
-    """Carries out LINEARs, one at a time.
+    """Carries out LINEARs in order: the beats of one are taken while results of the one before are on their way.
 
     begin, taken, instruction, blocks, more: from the unit's queue; channel c has `blocks` row blocks, and one more if
     c < `more`. tokens: of the run. x_*, e_*: to every engine. w_valid_<c>, w_data_<c>, w_ready_<c>: weights.
     matrix_*: visiting words; written: the vector engine has written one with `last`. logits_*: beats for memory.
-    arg_max_<m>: of token m. done (pulse). overflow: C6 since the instruction began; stall_output: channels that wait
-    for their results to drain. clear (pulse): forget everything.
+    arg_max_<m>: of token m. done (pulse). at_work: beats of a LINEAR are to come. overflow: C6 since `clear`;
+    stall_output: channels that wait for their results to drain. clear (pulse): forget everything.
     """
     m = Module("matrix_unit", matrix_unit.__doc__, asdict(p))
     clear, begin, tokens = m.input("clear"), m.input("begin"), m.input("tokens", 4)
     instruction = m.input("instruction", INSTRUCTION_BITS)
-    running, done = m.state("running", 1, reset=0), m.wire("done_now", 1)
-    taken = m.named("taken_now", begin & ~running & ~clear)
-    running.next(~clear & (taken | (running & ~done)))
+    idle, accepts = m.wire("engines_idle", p.channels), m.wire("accepts", 1)
+    taken = m.named("taken_now", begin & idle.all() & accepts & ~clear)
     m.output("taken", taken)
 
     m.unused(instruction)
     given = {name: field(instruction, Opcode.LINEAR, name) for name in _CONFIGURATION}
-    configuration = {
-        name: m.register(f"{name}_q", value, enable=taken) for name, value in _narrowed(p, given).items()
-    }
+    configuration = {name: m.register(f"{name}_q", value, enable=taken) for name, value in _narrowed(p, given).items()}
     blocks, more_now = m.register("blocks_q", m.input("blocks", 32), enable=taken), m.input("more", 6)
     several = p.channels > 1
     m.unused(more_now)
     more = m.register("more_q", more_now, enable=taken) if several else more_now
-    # The engines' configuration stands when they start; a clear starts them on nothing.
-    start = m.register("start", taken | clear, reset=0)
-    active = m.register("active", running & ~clear, reset=0)
+    # The engines' configuration stands when they start.
+    start = m.register("start", taken, reset=0)
+    starts = m.named("starts", start & ~clear)
     writes = {name: m.input(name, width) for name, width in activation_ports(p).items()}
     y_ready = m.wire("y_ready", p.channels)
     engines = list[Mapping[str, Signal]]()
@@ -52,8 +49,9 @@ def matrix_unit(p: StepParameters) -> Module:
             m.instance(
                 f"engine_{c}",
                 matrix_engine(p),
-                start=start,
-                x_ready=active & ~start,
+                clear=clear,
+                start=starts,
+                x_ready=m.constant(1, 1),
                 w_valid=m.input(f"w_valid_{c}"),
                 w_data=m.input(f"w_data_{c}", p.beat),
                 y_ready=y_ready[c],
@@ -68,7 +66,9 @@ def matrix_unit(p: StepParameters) -> Module:
             m.unused(engines[c][name])
         m.output(f"w_ready_{c}", engines[c]["w_ready"])
 
-    turn, valid, data, last = _in_turn(m, p, engines, taken, y_ready)
+    idle.assign(concat(*reversed([engine["idle"] for engine in engines])))
+    first_turn = m.wire("first_turn", 1)
+    turn, valid, data, last = _in_turn(m, p, engines, first_turn, y_ready)
     words = m.instance(
         "words",
         result_words(p),
@@ -87,8 +87,13 @@ def matrix_unit(p: StepParameters) -> Module:
     for name in result_words(p).outputs:
         if name.startswith(("matrix_", "logits_", "arg_max_")):
             m.output(name, words[name])
-    done.assign(words["done"])
-    m.output("done", done)
+    at_work = m.state("at_work_q", 1, reset=0)
+    at_work.next(~clear & (taken | (at_work & (start | ~idle.all()))))
+    m.output("at_work", at_work)
+    accepts.assign(words["accepts"])
+    first_turn.assign(words["begins"])
+    m.unused(first_turn)
+    m.output("done", words["done"])
     m.output("overflow", concat(*(engine["overflow"] for engine in engines)).any())
     m.output("stall_output", concat(*reversed([engine["stall_output"] for engine in engines])))
     return m

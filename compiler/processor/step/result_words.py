@@ -11,29 +11,43 @@ from elastix.compiler.processor.step.instructions import Opcode, Operation, Targ
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
 _KEPT = ("operation", "maximum", "arg_max", "max_register", "row_blocks", "lane_stride")
+_LOADED = ("to", "from", "rows")
 
 
 def result_words(p: StepParameters) -> Module:
     """Takes beats of R results, block by block and in each block token by token, and gives them their addresses.
 
-    take (pulse), instruction: a LINEAR begins. y_valid, y_ready, y_data, y_last (of a block): the beats. matrix_*:
-    visiting words; `written`: the vector engine has written one with `last`. logits_*: beats for memory, with all
-    strobes. done (pulse): every result is where it belongs. arg_max_<m>: the index of token m's largest result.
+    take (pulse, while `accepts`), instruction: a LINEAR comes; its beats are taken when all results of the one before
+    are where they belong (`begins`, pulse), so that it may read what that one has written. y_valid, y_ready, y_data,
+    y_last (of a block): the beats. matrix_*: visiting words; `written`: the vector engine has written one with `last`.
+    logits_*: beats for memory, with all strobes. done (pulse): every result is where it belongs. arg_max_<m>: the
+    index of token m's largest result.
     """
     m = Module("result_words", result_words.__doc__, asdict(p))
     rows, lanes = p.rows, p.vector_lanes
-    clear, take, tokens = m.input("clear"), m.input("take"), m.input("tokens", 4)
+    clear, given, tokens = m.input("clear"), m.input("take"), m.input("tokens", 4)
     instruction = m.input("instruction", INSTRUCTION_BITS)
     m.unused(instruction)
+    m.unused(instruction)
     y_valid, y_data, y_last = m.input("y_valid"), m.input("y_data", p.beat), m.input("y_last")
+    running, waits, full, settled = (m.state(name, 1, reset=0) for name in ("running", "waits", "full", "settled"))
+    take = m.named("begins_now", waits & ~running)
+    waits.next(~clear & (given | (waits & ~take)))
+    m.output("accepts", ~waits)
+    m.output("begins", take)
     kept = [name for name in _KEPT if name != "arg_max" or "arg_max" in p.features]
-    q = {name: m.register(f"{name}_q", field(instruction, Opcode.LINEAR, name), enable=take) for name in kept}
-    to_memory = m.register("to_memory", field(instruction, Opcode.LINEAR, "target") == Target.MEMORY, enable=take)
+    following = {
+        name: m.register(f"next_{name}", field(instruction, Opcode.LINEAR, name), enable=given)
+        for name in (*kept, *_LOADED)
+    }
+    next_to_memory = field(instruction, Opcode.LINEAR, "target") == Target.MEMORY
+    q = {name: m.register(f"{name}_q", following[name], enable=take) for name in kept}
+    to_memory = m.register("to_memory", m.register("next_to_memory", next_to_memory, enable=given), enable=take)
 
     # A beat is held until all of it has gone. What is said of it is ready a cycle after it: `settled`.
-    running, full, settled = (m.state(name, 1, reset=0) for name in ("running", "full", "settled"))
     idle, gone = m.wire("arg_max_idle", 1), m.wire("gone", 1)
-    ready = m.named("ready", running & ~full & idle)
+    all_gone = m.state("all_gone", 1, reset=0)
+    ready = m.named("ready", running & ~full & idle & ~all_gone)
     load = m.named("load", y_valid & ready)
     full.next(~clear & (load | (full & ~gone)))
     settled.next(~clear & full & ~gone)
@@ -50,15 +64,17 @@ def result_words(p: StepParameters) -> Module:
     # Addresses: of the block's results of token 0, and of this token's.
     step = mux(to_memory, m.constant(p.beat // 8, ADDRESS_BITS), m.constant(rows, ADDRESS_BITS))
     stride = q["lane_stride"].zext(ADDRESS_BITS)
-    to = _address(m, "to", instruction, take, gone, end_of_block, step, stride)
+    to = _address(m, "to", following["to"], take, gone, end_of_block, step, stride)
     shared = m.named("shared_operand", q["operation"] == Operation.ADD_CONSTANT)
     own_stride = mux(shared, m.constant(0, ELEMENT_BITS), q["lane_stride"][0:ELEMENT_BITS])
-    source = _address(m, "from", instruction, take, gone, end_of_block, m.constant(rows, ELEMENT_BITS), own_stride)
+    source = _address(
+        m, "from", following["from"], take, gone, end_of_block, m.constant(rows, ELEMENT_BITS), own_stride
+    )
 
     # The results that count: those before the matrix's last row.
     left, index = m.state("left", INDEX_BITS), m.state("index", INDEX_BITS)
     after = mux(m.named("more_rows", left > rows), left - rows, 0)
-    left.next(mux(take, field(instruction, Opcode.LINEAR, "rows"), after), enable=take | block_gone)
+    left.next(mux(take, following["rows"], after), enable=take | block_gone)
     index.next(mux(take, 0, index + rows), enable=take | block_gone)
     counts = concat(*reversed([left > k for k in range(rows)]))
 
@@ -98,7 +114,7 @@ def result_words(p: StepParameters) -> Module:
         look = m.instance(
             "largest",
             arg_max(p),
-            clear=take & field(instruction, Opcode.LINEAR, "arg_max")[0],
+            clear=take & following["arg_max"][0],
             push=full & ~settled & ~gone & q["arg_max"][0] & left.any(),
             data=data,
             lane=lane[0 : p.lane_bits],
@@ -115,7 +131,6 @@ def result_words(p: StepParameters) -> Module:
     owed = m.state("owed", 4, reset=0)
     written = m.input("written")
     owed.next(mux(take, tokens, owed - written.zext(4)))
-    all_gone = m.state("all_gone", 1, reset=0)
     all_gone.next(~take & ~clear & (all_gone | (block_gone & last_block)))
     finished = m.named("finished", running & all_gone & (to_memory | (owed == 0)) & idle)
     running.next(~clear & (take | (running & ~finished)))
@@ -126,7 +141,7 @@ def result_words(p: StepParameters) -> Module:
 def _address(
     m: Module,
     name: str,
-    instruction: Signal,
+    begin: Signal,
     take: Signal,
     gone: Signal,
     end_of_block: Signal,
@@ -134,7 +149,6 @@ def _address(
     stride: Signal,
 ) -> Signal:
     """The address of the beat in hand: `step` from block to block, `stride` from token to token."""
-    begin = field(instruction, Opcode.LINEAR, name)
     row, here = m.state(f"{name}_of_block", begin.width), m.state(f"{name}_here", begin.width)
     following = m.named(f"{name}_following", row + step)
     row.next(mux(take, begin, following), enable=take | (gone & end_of_block))

@@ -293,10 +293,8 @@ class _Top:
                 m.unused(stream[name])
         if self.attention is None:
             m.unused(first["taken_attention"])
-        # Weights wait for activations while no LINEAR is under way.
-        at_work = m.state("matrix_at_work", 1, reset=0)
-        at_work.next(~self.control["stop_all"] & ((at_work & ~self.matrix["done"]) | self.matrix["taken"]))
-        waiting = m.named("weights_wait", _bits(self.streams, "matrix_valid").any() & ~at_work)
+        # Weights wait for activations while no LINEAR has beats to come.
+        waiting = m.named("weights_wait", _bits(self.streams, "matrix_valid").any() & ~self.matrix["at_work"])
         self.counters.connect(
             start=self.control["started"],
             clear=self.control["clear"],
