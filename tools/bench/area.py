@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, default=1, help="placements to try; all are reported (default: 1)")
     parser.add_argument("--target", type=float, default=160.0, help="MHz that the placer is asked for (default: 160)")
+    parser.add_argument(
+        "--router", choices=("router1", "router2"), default="router1", help="of nextpnr (default: router1)"
+    )
     parser.add_argument("--no-route", action="store_true", help="synthesize only")
 
 
@@ -63,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "ecp5": synthesize(module, "synth_ecp5", work),
         }
         if not arguments.no_route:
-            figures["ecp5_routed"] = route(module, arguments.seeds, arguments.target, work)
+            figures["ecp5_routed"] = route(module, arguments.seeds, arguments.target, arguments.router, work)
     return figures
 
 
