@@ -7,7 +7,7 @@ one pass over the program finds every time.
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from elastix.compiler.processor.step.instructions import Instruction, Opcode, Operation, Unit
@@ -80,23 +80,19 @@ def predict(
     """A run over `tokens` tokens from `position` on."""
     supply = memory if isinstance(memory, Supply) else Supply.of(memory, parameters.beat)
     units = Units(parameters, position, tokens)
-    run = _Run(parameters, units, supply, _share_of_others(program, units))
-    for each in program[:-1]:
-        run.add(each)
-    return run.prediction()
-
-
-def _share_of_others(program: Sequence[Instruction], units: Units) -> float:
-    """Of all beats to and from memory those of m_axi_io: the program, cached rows and logits."""
-    streamed = sum(units.stream_beats(each) for each in program)
+    found = _Run(parameters, units, supply).over(program)
+    if not supply.shared:
+        return found
+    # What goes through m_axi_io takes its share of all the time there is.
     others = sum(units.written_beats(each) for each in program) + units.program_beats(len(program))
-    return others / (streamed + others)
+    left = supply.rate - others / (found.cycles + others / supply.rate)
+    return replace(_Run(parameters, units, replace(supply, rate=left)).over(program), rho=supply.rate)
 
 
 class _Run:
-    def __init__(self, parameters: StepParameters, units: Units, supply: Supply, others: float) -> None:
+    def __init__(self, parameters: StepParameters, units: Units, supply: Supply) -> None:
         self.parameters, self.units, self.supply = parameters, units, supply
-        self.stream = Stream(parameters, supply, others)
+        self.stream = Stream(parameters, supply)
         self.fetch = units.fetch(supply.latency)
         self.fetched = START + supply.latency
         self.dispatched = self.fetched
@@ -105,6 +101,12 @@ class _Run:
         self.vector_free = self.reduction_free = 0.0
         self.visits: deque[tuple[float, float, float]] = deque(maxlen=VISITORS)
         self.beats = {Opcode.LINEAR: 0, Opcode.SCORES: 0, Opcode.LOAD: 0}
+
+    def over(self, program: Sequence[Instruction]) -> Prediction:
+        """All but END, one after another."""
+        for each in program[:-1]:
+            self.add(each)
+        return self.prediction()
 
     def add(self, each: Instruction) -> None:
         """Find the times of the next instruction."""

@@ -44,20 +44,18 @@ class Supply:
 class Stream:
     """One channel. Times are in cycles, not whole ones: beats of a request are taken evenly."""
 
-    def __init__(self, parameters: StepParameters, supply: Supply, others: float = 0.0) -> None:
-        """others: share of what a shared memory gives that goes elsewhere."""
+    def __init__(self, parameters: StepParameters, supply: Supply) -> None:
         shape = weight_reader_shape(parameters.beat, parameters.max_burst, parameters.fifo_beats)
         self.latency = supply.latency + REQUEST
         # A burst is asked for when all of it has room.
         self.window = shape.window - shape.burst + 1
-        rate = supply.rate * (1 - others) if supply.shared else supply.rate
-        self.rate = min(1.0, rate, shape.window / (self.latency + shape.burst))
+        self.rate = min(1.0, supply.rate, shape.window / (self.latency + shape.burst))
         self.beats = 0
         self.first_supplied = self.supplied = self.end = 0.0
         self._numbers, self._times = [0], [0.0]  # beat `number` was taken at `time`; between them evenly
 
     def take(self, asked: float, ready: float, beats: int, cycles: float) -> tuple[float, float]:
-        """A request dispatched at `asked`, taken from `ready` on in `cycles` cycles or as it comes: first, last cycle."""
+        """A request of `asked`, taken from `ready` on in `cycles` cycles or as it comes: its first and last cycle."""
         if not beats:
             return ready, ready + cycles
         rate, latency, window = self.rate, self.latency, self.window

@@ -21,8 +21,6 @@ NEXT: Final = 1
 """Cycles from the end of an instruction to the beginning of the next, in units that carry out one at a time."""
 REQUESTED: Final = 2
 """Cycles in which a stream is asked for data."""
-ROOM_AGAIN: Final = 0
-"""Cycles from a result's leaving to the end of a block that waits for its place, and registers before it."""
 DIVISION: Final = 30
 """Cycles that row blocks are divided by a number of channels that is no power of two."""
 
@@ -65,10 +63,6 @@ class Units:
                 return 0, *self.load(each)
             case _:
                 return 0, *self.embed(each)
-
-    def stream_beats(self, each: Instruction) -> int:
-        """Beats of channel 0."""
-        return 0 if each.opcode in (Opcode.VECTOR, Opcode.END) else self.streamed(each)[1]
 
     def written_beats(self, each: Instruction) -> int:
         """Beats that go to memory: a row and its scale, logits."""
@@ -142,7 +136,7 @@ class Units:
         gathered = self.tokens * self.linear_result(each)
         # So many blocks find room for their results, which they hold until they are gathered.
         under_way = p.result_slots // (p.rows * self.tokens)
-        held = matrix_engine.ROW + converted + result_converter.LATENCY + gathered + ROOM_AGAIN
+        held = matrix_engine.ROW + converted + result_converter.LATENCY + gathered
         return max(each.values["block_beats"], converted, p.channels * gathered, held / under_way)
 
     def linear_result(self, each: Instruction) -> int:

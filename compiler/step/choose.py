@@ -1,0 +1,181 @@
+"""Which processor for a model on a board: candidates by the models of cycles and area, and the best that fits."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
+
+from elastix.compiler.boards import USABLE, Board
+from elastix.compiler.processor.step.instructions import Instruction, Opcode
+from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.step.area import Cells, block_rams, cells_of
+from elastix.compiler.step.cycles import Prediction, predict
+from elastix.compiler.step.cycles_stream import Supply
+
+Objective = Literal["tokens-per-second", "area"]
+OBJECTIVES: Final[tuple[Objective, ...]] = ("tokens-per-second", "area")
+BEATS: Final = (64, 128, 256, 512)
+CHANNELS: Final = (1, 2, 4, 8, 16, 32)
+VECTOR_LANES: Final = (1, 2, 4, 8)
+FIFOS: Final = (64, 256, 1024)
+FREE: Final = ("beat", "channels", "vector_lanes", "attention_lanes", "fifo_beats")
+"""Parameters that are chosen, where the user does not say."""
+FILLED: Final = 0.8
+"""Share of a board's LUTs that a processor may take; the rest is for a memory controller, and for routing (assumed)."""
+AS_FAST: Final = 0.99
+"""Of two processors as fast as this the smaller one is taken."""
+_LUTS_OF: Final = {"ecp5": 1.0, "gowin": 1.0, "ultrascale+": 0.51}
+"""LUTs of a family for one of ECP5's; that of UltraScale+ from the matrix engine in both, Gowin's assumed."""
+_CONTROLLER_CYCLES: Final = 16
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A processor, and what the models say of it. position: of the token. lacks: what the board has too little of."""
+
+    parameters: StepParameters
+    prediction: Prediction
+    cells: Cells
+    luts: float
+    tokens_per_second: float
+    position: int
+    lacks: tuple[str, ...]
+
+    def row(self) -> dict[str, Any]:
+        """Figures for a table."""
+        p = self.parameters
+        return {
+            **{name: getattr(p, name) for name in FREE},
+            "tokens_per_second": round(self.tokens_per_second, 2),
+            "efficiency": round(self.prediction.efficiency, 4),
+            "rho": round(self.prediction.rho, 3),
+            "luts": round(self.luts),
+            "multipliers": round(self.cells.multipliers),
+            "block_rams": round(self.cells.block_rams),
+            "lacks": ", ".join(self.lacks),
+        }
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a model needs of a board, whatever the processor. memory_bytes: all; of them weights, and caches for
+    max_context positions. bits: the most of a weight."""
+
+    memory_bytes: int
+    weights_bytes: int
+    cache_bytes: int
+    max_context: int
+    bits: int
+
+
+def supply_of(board: Board, beat: int) -> Supply:
+    """What a channel of the board gives a processor with this beat."""
+    rate = USABLE * board.channel_rate / (board.core_hz * beat / 8)
+    latency = _CONTROLLER_CYCLES + board.latency * 1e-9 * board.core_hz
+    return Supply(rate, latency, latency, shared=board.channels == 1)
+
+
+def with_parameters(program: Sequence[Instruction], parameters: StepParameters) -> list[Instruction]:
+    """The program as it is for a processor with another beat: row blocks are all that its time depends on."""
+    rows = parameters.rows
+    found: list[Instruction] = []
+    for each in program:
+        if each.opcode is Opcode.LINEAR:
+            blocks = -(-each.values["rows"] // rows)
+            found.append(replace(each, values={**each.values, "row_blocks": blocks}))
+        else:
+            found.append(each)
+    return found
+
+
+def candidates(
+    program: Sequence[Instruction], draft: StepParameters, board: Board, fixed: Mapping[str, int]
+) -> list[Candidate]:
+    """All of them, the fastest first. draft: what the program was made for, with the sizes of its memories."""
+    position = draft.max_context // 2
+    areas = _Areas(draft)
+    found: list[Candidate] = []
+    for beat in _choices("beat", BEATS, fixed):
+        here = replace(draft, beat=beat, attention_lanes=1, fifo_beats=max(draft.fifo_beats, draft.max_burst))
+        instructions = with_parameters(program, here)
+        for changed in _shapes(here, board, fixed):
+            parameters = replace(here, **changed)
+            prediction = predict(instructions, parameters, position, 1, supply_of(board, beat))
+            cells = areas.of(parameters)
+            found.append(_judged(parameters, prediction, cells, board, position))
+    return sorted(found, key=lambda each: (-each.tokens_per_second, each.luts))
+
+
+def _choices(name: str, values: Sequence[int], fixed: Mapping[str, int]) -> Sequence[int]:
+    return (fixed[name],) if name in fixed else values
+
+
+def _shapes(here: StepParameters, board: Board, fixed: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """What changes beside the beat. Attention takes a beat a cycle, or a quarter of one."""
+    most = min(here.beat // 8, here.head_dim)
+    latency = supply_of(board, here.beat).latency
+    # A FIFO that never starves is deep enough for a burst and the way to memory; deeper ones hide stalls.
+    enough = [each for each in FIFOS if each >= latency + here.max_burst + 16][:2]
+    for channels in _choices("channels", [each for each in CHANNELS if each <= board.channels], fixed):
+        for lanes in _choices("vector_lanes", VECTOR_LANES, fixed):
+            for attention in _choices("attention_lanes", sorted({most, max(1, most // 4)}), fixed):
+                for fifo in _choices("fifo_beats", enough or FIFOS[-1:], fixed):
+                    yield {
+                        "channels": channels,
+                        "vector_lanes": lanes,
+                        "attention_lanes": attention,
+                        "fifo_beats": fifo,
+                    }
+
+
+class _Areas:
+    """Areas of candidates, from those of a few: what a parameter adds is taken to be the same beside others."""
+
+    def __init__(self, draft: StepParameters) -> None:
+        self.draft, self.known = draft, dict[StepParameters, Cells]()
+
+    def of(self, p: StepParameters) -> Cells:
+        """Of the whole processor."""
+        base = replace(self.draft, beat=p.beat, channels=1, vector_lanes=2, attention_lanes=p.attention_lanes)
+        cells = self._built(base)
+        if p.channels > 1:
+            cells = cells.plus(self._built(replace(base, channels=2)).minus(cells), p.channels - 1)
+        other = replace(base, beat=256, attention_lanes=min(8, self.draft.head_dim))
+        cells = cells.plus(self._built(replace(other, vector_lanes=p.vector_lanes)).minus(self._built(other)))
+        fifo = block_rams(p.fifo_beats, p.beat + 1) - block_rams(self.draft.fifo_beats, p.beat + 1)
+        return replace(cells, block_rams=cells.block_rams + fifo * p.channels)
+
+    def _built(self, p: StepParameters) -> Cells:
+        if p not in self.known:
+            from elastix.compiler.processor.step import top
+
+            self.known[p] = cells_of(top.build(p))
+        return self.known[p]
+
+
+def _judged(p: StepParameters, prediction: Prediction, cells: Cells, board: Board, position: int) -> Candidate:
+    luts = cells.slices * _LUTS_OF[board.family]
+    wanted = {
+        "LUTs": (luts, FILLED * board.luts),
+        "registers": (cells.registers, board.registers),
+        "multipliers": (cells.multipliers, board.multipliers),
+        "block RAM bits": (cells.block_ram_bits, board.block_ram_bits),
+    }
+    lacks = tuple(name for name, (need, there) in wanted.items() if need > there)
+    return Candidate(p, prediction, cells, luts, board.core_hz / prediction.cycles, position, lacks)
+
+
+def best(found: Sequence[Candidate], objective: Objective) -> Candidate | None:
+    """The fastest that fits, or the smallest; None if none fits."""
+    fitting = [each for each in found if not each.lacks]
+    if not fitting:
+        return None
+    if objective == "area":
+        return min(fitting, key=lambda each: (each.luts, -each.tokens_per_second))
+    enough = AS_FAST * max(each.tokens_per_second for each in fitting)
+    return min((each for each in fitting if each.tokens_per_second >= enough), key=lambda each: each.luts)
+
+
+def chosen_parameters(candidate: Candidate) -> dict[str, int]:
+    """What `choose-step-processor` is told."""
+    return {name: value for name, value in asdict(candidate.parameters).items() if name in FREE}
+
