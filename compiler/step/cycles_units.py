@@ -6,8 +6,8 @@ from typing import Final
 
 from elastix.compiler.processor import matrix_engine, result_converter
 from elastix.compiler.processor.block_sequencer import SETUP_CYCLES
-from elastix.compiler.processor.step.attention_ports import chunks_of, lanes_of, scales_at_once
-from elastix.compiler.processor.step.attention_sequencer import FLUSH_CYCLES
+from elastix.compiler.processor.step.attention_ports import chunks_of, lanes_of, scales_at_once, steps_of
+from elastix.compiler.processor.step.attention_sequencer import flush_cycles
 from elastix.compiler.processor.step.dispatcher import SETTLE_CYCLES
 from elastix.compiler.processor.step.instruction_fetch import PIECE
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode, Operation, Target
@@ -168,7 +168,7 @@ class Units:
     @property
     def score_row(self) -> int:
         """Cycles that a row of keys takes."""
-        return max(chunks_of(self.parameters), self.parameters.group)
+        return chunks_of(self.parameters)
 
     def scores(self, each: Instruction) -> tuple[int, int, int]:
         """Beats of the stream, cycles that they take, cycles behind them."""
@@ -178,7 +178,7 @@ class Units:
         row = self.score_row
         scale_cycles = 2 * scales * (p.beat // 16) // scales_at_once(p)
         tree = (lanes_of(p) - 1).bit_length()
-        tail = 2 * own + row * own + tree + p.group + result_converter.LATENCY + self.written + 5
+        tail = 2 * own + row * own + tree + steps_of(p) + result_converter.LATENCY + self.written + 5
         return 2 * scales + rows * p.row_beats, scale_cycles + row * rows, tail
 
     def values(self, each: Instruction) -> tuple[int, int, int]:
@@ -186,8 +186,8 @@ class Units:
         p = self.parameters
         rows, own = self.rows(each)
         row = chunks_of(p)
-        results = p.group * p.head_dim
-        tail = row * own + FLUSH_CYCLES + 1 + results + result_converter.LATENCY + self.written + 2
+        results = steps_of(p) * p.head_dim
+        tail = row * own + flush_cycles(p) + 1 + results + result_converter.LATENCY + self.written + 2
         return rows * p.row_beats, row * rows, tail
 
     # Loader.
