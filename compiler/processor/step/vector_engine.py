@@ -181,8 +181,11 @@ def _integers(
         "exponent": exponent,
         "last": pipeline["integers_last"],
     }
+    attention = "attention" in p.features
+    if not attention:
+        for value in (*given.values(), pipeline["integers_mask"]):
+            m.unused(value)
     for name, width in quantized_ports(p).items():
-        attention = "attention" in p.features
         m.output(f"quantized_{name}", fields[name] if attention else m.constant(0, width))
     end = m.named("integers_end", quantized & pipeline["integers_last"])
     return delay_event(m, "integers_out", end, COLLECTOR_LATENCY, clear)[-1]

@@ -62,6 +62,7 @@ def vector_pipeline(p: StepParameters) -> Module:
         m.output("scale_bank", late[late.width - 1])
     else:
         m.unused(scale_data)
+        m.unused(late)
 
     shared = dict(decode)
     shared |= {"visiting": delay_stages(m, "visiting", word["visiting"], READ - ADDRESS)[-1], "scalar": scalar}
