@@ -125,7 +125,7 @@ class _Run:
                 if self.times[index].end + BEGIN > begin:
                     begin, because = self.times[index].end + BEGIN, index
         if mine:
-            free = self.vector_free if unit is Unit.VECTOR else self.times[mine[-1]].end + NEXT
+            free = self.vector_free if unit is Unit.VECTOR else self._free(self.times[mine[-1]], each)
             if free > begin:
                 begin, because = free, mine[-1]
         lane = each.values.get("lane", 0)
@@ -138,6 +138,16 @@ class _Run:
             times = self.streamed(each, begin, because)
         mine.append(len(self.times))
         self.times.append(times)
+
+    def _free(self, before: Times, each: Instruction) -> float:
+        """When a unit takes an instruction after `before`, whose results may still be on their way."""
+        match before.instruction.opcode:
+            case Opcode.LINEAR:
+                return before.last - 1
+            case Opcode.SCORES | Opcode.VALUES if before.beats:
+                return before.last + self.units.attention_busy(before.instruction, each)
+            case _:
+                return before.end + NEXT
 
     def vector(self, each: Instruction, begin: float) -> float:
         """The end of a pass."""

@@ -92,7 +92,7 @@ class Units:
                 share = p.group / (p.vector_lanes * self.score_row)
                 return until - (rows + own) * self.score_row, until, share
             case Opcode.VALUES:
-                return until - p.group * p.head_dim, until, 1 / p.vector_lanes
+                return until - steps_of(p) * p.head_dim, until, p.group / (steps_of(p) * p.vector_lanes)
             case _:
                 return 0.0, 0.0, 0.0
 
@@ -189,6 +189,19 @@ class Units:
         results = steps_of(p) * p.head_dim
         tail = row * own + flush_cycles(p) + 1 + results + result_converter.LATENCY + self.written + 2
         return rows * p.row_beats, row * rows, tail
+
+    def attention_busy(self, each: Instruction, following: Instruction) -> int:
+        """From the last beat of an instruction until the next is taken; results of VALUES go out before any rows of the
+        next, while it reads scales: what they take longer counts here too."""
+        p = self.parameters
+        rows, own = self.rows(each)
+        read = chunks_of(p) * own + 1
+        if each.opcode is not Opcode.VALUES:
+            return read
+        scales = 0
+        if following.opcode is Opcode.SCORES:
+            scales = 2 * self.scale_beats(rows) * (p.beat // 16) // scales_at_once(p) + 2 * own
+        return read + max(0, flush_cycles(p) + 1 + steps_of(p) * p.head_dim - scales)
 
     # Loader.
 
