@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from elastix.compiler.boards import board
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.plan import default_format
 from elastix.compiler.processor.parameters import ProcessorParameters
@@ -16,6 +17,8 @@ ROTATIONS: Final[dict[str, tuple[str, ...]]] = {
     "all": ("fold-norm-weights", "rotate-residual", "rotate-values"),
 }
 """Choices of `--rotate`, and the passes that each turns on."""
+OBJECTIVES: Final = ("tokens-per-second", "area")
+"""What a processor may be chosen by."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,10 @@ class CompileOptions:
     channels: C; max_context: tokens that the cache holds, the smaller of 512 and the model's own where not given;
     key_bits, value_bits: of the codes in caches of keys and values, 4 or 8, or 32 for fp32;
     whole_step: everything between token id and logits on a step processor; vector_lanes: elements that its vector
-    engine takes a cycle; rotate: what is rotated before weights are rounded, a key of ROTATIONS;
+    engine takes a cycle; attention_lanes: bytes of a cached row that it takes a cycle, 0: a beat; fifo_beats: of a
+    channel's FIFO; board: what it is chosen for, by `objective`, but for the fields named in `fixed`; processor: a
+    manifest.json or YAML file with the parameters of one that is there already;
+    rotate: what is rotated before weights are rounded, a key of ROTATIONS;
     fallback: "" or "eager" (what nothing of ours can run is left to PyTorch).
     """
 
@@ -43,6 +49,12 @@ class CompileOptions:
     value_bits: int = 8
     whole_step: bool = False
     vector_lanes: int = 4
+    attention_lanes: int = 0
+    fifo_beats: int = 256
+    board: str = ""
+    objective: str = OBJECTIVES[0]
+    fixed: tuple[str, ...] = ()
+    processor: Path | None = None
 
     def __post_init__(self) -> None:
         default_format(self.bits)
@@ -60,6 +72,15 @@ class CompileOptions:
                 wanted="8 and 8 bits",
                 do="leave out --kv-bits, --key-bits and --value-bits, or --whole-step",
             )
+        if self.objective not in OBJECTIVES:
+            raise ElastixError(f"--objective {self.objective}", wanted=" or ".join(OBJECTIVES))
+        for name, given in (("board", self.board), ("processor", self.processor)):
+            if given and not self.whole_step:
+                raise ElastixError(f"--{name} without --whole-step", wanted="both, or neither")
+        if self.board and self.processor:
+            raise ElastixError("--board and --processor", wanted="one of them")
+        if self.board:
+            board(self.board)
         if self.rotate not in ROTATIONS:
             raise ElastixError(f"rotate={self.rotate!r}", wanted=" or ".join(ROTATIONS))
         if self.fallback not in ("", "eager"):

@@ -91,6 +91,8 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
             "lanes": options.lanes,
             "channels": options.channels,
             "vector_lanes": options.vector_lanes,
+            "attention_lanes": options.attention_lanes,
+            "fifo_beats": options.fifo_beats,
         },
         "epu-to-circuit": {"folder": folder},
     }

@@ -2,8 +2,12 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from elastix.compiler.boards import BOARDS
+from elastix.compiler.options import OBJECTIVES
 from elastix.compiler.stages import Stages, peak_memory_bytes
 
 SHOWN = 5
@@ -52,16 +56,13 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--beat",
         type=int,
-        default=256,
         metavar="D",
         help="bits the engine takes a cycle and channel: 64, 128, 256 or 512 (default 256)",
     )
     result.add_argument(
         "--lanes", type=int, default=1, metavar="M", help="tokens that share one pass over the weights (default 1)"
     )
-    result.add_argument(
-        "--channels", type=int, default=1, metavar="C", help="memory channels, each with an engine (default 1)"
-    )
+    result.add_argument("--channels", type=int, metavar="C", help="memory channels, each with an engine (default 1)")
     result.add_argument(
         "--whole-step",
         action="store_true",
@@ -70,9 +71,26 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--vector-lanes",
         type=int,
-        default=4,
         metavar="L",
         help="with --whole-step: elements that the vector engine takes a cycle: 1, 2, 4 or 8 (default 4)",
+    )
+    processor = result.add_mutually_exclusive_group()
+    processor.add_argument(
+        "--board",
+        metavar="NAME",
+        help=f"with --whole-step: choose beat, channels, lanes and FIFO for a board: {', '.join(BOARDS)}",
+    )
+    processor.add_argument(
+        "--processor",
+        type=Path,
+        metavar="FILE",
+        help="with --whole-step: weights and program for a processor that is there: its manifest.json, or a YAML file",
+    )
+    result.add_argument(
+        "--objective",
+        choices=OBJECTIVES,
+        default=OBJECTIVES[0],
+        help="with --board: the fastest processor that fits, or the smallest",
     )
     result.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output; no bars")
@@ -85,17 +103,24 @@ def command(argv: list[str]) -> int:
     from elastix.compiler.options import CompileOptions
     from elastix.compiler.pipeline import compile_model
 
+    given = {
+        name: value
+        for name in ("beat", "channels", "vector_lanes")
+        if (value := getattr(arguments, name)) is not None  # else the defaults, or what is chosen
+    }
     options = CompileOptions(
         bits=8 if arguments.bits is None else arguments.bits,
         plan=arguments.precision,
         activation_bits=arguments.activation_bits,
         max_context=arguments.max_context,
         rotate=arguments.rotate,
-        beat=arguments.beat,
         lanes=arguments.lanes,
-        channels=arguments.channels,
         whole_step=arguments.whole_step,
-        vector_lanes=arguments.vector_lanes,
+        board=arguments.board or "",
+        objective=arguments.objective,
+        processor=arguments.processor,
+        fixed=tuple(given),
+        **given,
         key_bits=arguments.kv_bits if arguments.key_bits is None else arguments.key_bits,
         value_bits=arguments.kv_bits if arguments.value_bits is None else arguments.value_bits,
     )
@@ -105,6 +130,8 @@ def command(argv: list[str]) -> int:
         print(json.dumps({**summary, "seconds": stages.seconds, "peak_memory_bytes": peak_memory_bytes()}))
         return 0
     stages.print_table()
+    for row in summary.get("candidates", ()):
+        print(_line(row))
     print(
         f"{arguments.output}: {summary['layers']} layers on the processor, "
         f"{summary['bits_per_weight']:.3f} bits a weight, "
@@ -114,3 +141,14 @@ def command(argv: list[str]) -> int:
         names = ", ".join(anew[:SHOWN]) + (f" and {len(anew) - SHOWN} others" if len(anew) > SHOWN else "")
         print(f"{len(anew)} layers not in the format that {arguments.precision} has them in, rounded anew: {names}")
     return 0
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """A candidate, the chosen one first."""
+    fits = f"too large: {row['lacks']}" if row["lacks"] else "fits"
+    return (
+        f"{'chosen' if row['chosen'] else '':8}beat {row['beat']:3} channels {row['channels']:2} "
+        f"vector lanes {row['vector_lanes']} attention lanes {row['attention_lanes']:2} FIFO {row['fifo_beats']:4}: "
+        f"{row['tokens_per_second']:10,.2f} tokens/s, {100 * row['efficiency']:5.1f} % of cycles, ρ {row['rho']:.2f}, "
+        f"{row['luts']:9,} LUTs, {row['multipliers']:5,} multipliers, {row['block_rams']:5,} block RAMs, {fits}"
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from elastix.compiler.boards import USABLE, Board
 from elastix.compiler.processor.step.instructions import Instruction, Opcode
@@ -11,8 +11,6 @@ from elastix.compiler.step.area import Cells, block_rams, cells_of
 from elastix.compiler.step.cycles import Prediction, predict
 from elastix.compiler.step.cycles_stream import Supply
 
-Objective = Literal["tokens-per-second", "area"]
-OBJECTIVES: Final[tuple[Objective, ...]] = ("tokens-per-second", "area")
 BEATS: Final = (64, 128, 256, 512)
 CHANNELS: Final = (1, 2, 4, 8, 16, 32)
 VECTOR_LANES: Final = (1, 2, 4, 8)
@@ -40,6 +38,10 @@ class Candidate:
     position: int
     lacks: tuple[str, ...]
 
+    def wants(self, board: Board) -> dict[str, tuple[float, float]]:
+        """Of each resource how much is wanted, and how much the board has for it."""
+        return wants(self.cells, board)
+
     def row(self) -> dict[str, Any]:
         """Figures for a table."""
         p = self.parameters
@@ -53,18 +55,6 @@ class Candidate:
             "block_rams": round(self.cells.block_rams),
             "lacks": ", ".join(self.lacks),
         }
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a model needs of a board, whatever the processor. memory_bytes: all; of them weights, and caches for
-    max_context positions. bits: the most of a weight."""
-
-    memory_bytes: int
-    weights_bytes: int
-    cache_bytes: int
-    max_context: int
-    bits: int
 
 
 def supply_of(board: Board, beat: int) -> Supply:
@@ -152,19 +142,23 @@ class _Areas:
         return self.known[p]
 
 
-def _judged(p: StepParameters, prediction: Prediction, cells: Cells, board: Board, position: int) -> Candidate:
-    luts = cells.slices * _LUTS_OF[board.family]
-    wanted = {
-        "LUTs": (luts, FILLED * board.luts),
+def wants(cells: Cells, board: Board) -> dict[str, tuple[float, float]]:
+    """Of each resource how much cells take on a board's family, and how much the board has for them."""
+    return {
+        "LUTs": (cells.slices * _LUTS_OF[board.family], FILLED * board.luts),
         "registers": (cells.registers, board.registers),
         "multipliers": (cells.multipliers, board.multipliers),
         "block RAM bits": (cells.block_ram_bits, board.block_ram_bits),
     }
+
+
+def _judged(p: StepParameters, prediction: Prediction, cells: Cells, board: Board, position: int) -> Candidate:
+    wanted = wants(cells, board)
     lacks = tuple(name for name, (need, there) in wanted.items() if need > there)
-    return Candidate(p, prediction, cells, luts, board.core_hz / prediction.cycles, position, lacks)
+    return Candidate(p, prediction, cells, wanted["LUTs"][0], board.core_hz / prediction.cycles, position, lacks)
 
 
-def best(found: Sequence[Candidate], objective: Objective) -> Candidate | None:
+def best(found: Sequence[Candidate], objective: str) -> Candidate | None:
     """The fastest that fits, or the smallest; None if none fits."""
     fitting = [each for each in found if not each.lacks]
     if not fitting:
@@ -178,4 +172,3 @@ def best(found: Sequence[Candidate], objective: Objective) -> Candidate | None:
 def chosen_parameters(candidate: Candidate) -> dict[str, int]:
     """What `choose-step-processor` is told."""
     return {name: value for name, value in asdict(candidate.parameters).items() if name in FREE}
-

@@ -3,14 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from elastix.compiler import tokenizer
 from elastix.compiler.arena import aligned
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import Weights, write_image
 from elastix.compiler.importer.imported import Imported
-from elastix.compiler.ir import ModuleOp
+from elastix.compiler.ir import ModuleOp, build_at
+from elastix.compiler.ir.core import InsertionPoint, Location
 from elastix.compiler.manifest import FILE_NAME, HostParameter, Layer, file_hash
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.precision.plan_weights import PlanWeights
@@ -18,11 +19,14 @@ from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Inst
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.stages import Stages
+from elastix.compiler.step.choose import chosen_parameters
+from elastix.compiler.step.choose_board import Choice, Draft, choose, expected
 from elastix.compiler.step.layout import lay_out_step, tables_of
 from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
 from elastix.compiler.step.memory import PAGE, StepMemory
 from elastix.compiler.step.program import step_processor_of, step_program_of, with_addresses
 from elastix.compiler.step.report import write_report
+from elastix.compiler.step.reuse import check_fits, read_processor
 from elastix.compiler.step.tables import Table, WithTables
 from elastix.compiler.step_function import step_function
 from elastix.dialects.epu import StepProcessorOp
@@ -32,13 +36,15 @@ TOKENIZER_FOLDER: Final = "tokenizer"
 
 @dataclass(frozen=True)
 class LoweredStep:
-    """A decode step past `s5_lower`: the program, the processor it is for, and where everything lies."""
+    """A decode step past `s5_lower`: the program, the processor it is for, and where everything lies. choice: how it
+    was chosen, if for a board."""
 
     imported: Imported
     parameters: StepParameters
     memory: StepMemory
     tables: tuple[Table, ...]
     program: tuple[Instruction, ...]
+    choice: Choice | None = None
 
     @property
     def program_bytes(self) -> bytes:
@@ -89,13 +95,60 @@ class LoweredStep:
 
 
 def lower_step_of(imported: Imported, options: CompileOptions, stages: Stages) -> LoweredStep:
-    """Run the stages up to instructions over the module, in place."""
+    """Run the stages up to instructions over the module, in place; a processor is chosen on the way."""
     from elastix.compiler.pipeline import run_stage  # which imports us
 
-    module = imported.module
-    for stage in ("s1_clean", "s2_fuse", "s3_precision", "s4_partition"):
+    module, choice = imported.module, None
+    for stage in ("s1_clean", "s2_fuse", "s3_precision"):
         with stages.stage(stage):
             run_stage(stage, module, options)
+    if options.board:
+        with stages.stage("choose"):
+            choice = _choice(imported, options)
+            options = replace(options, **chosen_parameters(choice.chosen))
+    if options.processor is not None:
+        there = read_processor(options.processor)
+        check_fits(_wanted(imported, options), there, options.processor)
+        with build_at(InsertionPoint.at_block_begin(module.body), Location.unknown(module.context)):
+            StepProcessorOp.of("processor", there)
+        lowered = _lowered(imported, options, stages)
+        check_fits(lowered.parameters, there, options.processor)
+        return replace(lowered, parameters=there)
+    return replace(_lowered(imported, options, stages), choice=choice)
+
+
+def _copied(imported: Imported) -> Imported:
+    """The same with a module of its own, for a try."""
+    return replace(imported, module=cast(ModuleOp, imported.module.operation.clone().opview))
+
+
+def _choice(imported: Imported, options: CompileOptions) -> Choice:
+    """A processor for the options' board, by a program for another one."""
+    draft = _lowered(_copied(imported), replace(options, channels=1), Stages())
+    memory = draft.manifest().memory
+    bits = max((each.values["bits"] for each in draft.program if each.opcode is Opcode.LINEAR), default=8)
+    sizes = memory.weights_bytes, memory.cache_bytes, memory.size
+    given = {name: getattr(options, name) for name in options.fixed}
+    return choose(Draft(draft.program, draft.parameters, *sizes, bits), options.board, options.objective, given)
+
+
+def _wanted(imported: Imported, options: CompileOptions) -> StepParameters:
+    """What the model wants of a processor, but for the sizes of memories."""
+    from elastix.compiler.pipeline import run_stage
+
+    copied = _copied(imported).module
+    run_stage("s4_partition", copied, options)
+    with copied.context:
+        return _processor(copied).parameters()
+
+
+def _lowered(imported: Imported, options: CompileOptions, stages: Stages) -> LoweredStep:
+    """From `s4_partition` on."""
+    from elastix.compiler.pipeline import run_stage
+
+    module = imported.module
+    with stages.stage("s4_partition"):
+        run_stage("s4_partition", module, options)
     with module.context:
         step = step_function(module)
         parameters = _processor(module).parameters()
@@ -132,7 +185,8 @@ def write_step(
 
     lowered = lower_step_of(imported, options, stages)
     with stages.stage("s6_hardware"):
-        run_stage("s6_hardware", imported.module, options, folder=str(folder / "rtl"))
+        if options.processor is None:  # else it is there
+            run_stage("s6_hardware", imported.module, options, folder=str(folder / "rtl"))
     image = lowered.memory.image
     with stages.stage("weights", total=image.weights) as advance:
         written = write_image(folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance)
@@ -153,4 +207,5 @@ def write_step(
         hashes={WEIGHTS_FILE: written.sha256, **hashes},
     )
     (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return write_report(manifest, lowered.memory.image, lowered.program, folder)
+    found = expected(lowered.program, lowered.parameters, lowered.choice)
+    return write_report(manifest, lowered.memory.image, lowered.program, found, lowered.choice, folder)

@@ -17,12 +17,14 @@ from elastix.compiler.step.cycles_stream import Stream, Supply
 from elastix.compiler.step.cycles_units import BEGIN, NEXT, Units
 from elastix.runtime.memory_model import IDEAL, MemoryModel
 
-START: Final = 12
+START: Final = 11
 """Cycles from a run's start to the first instruction's dispatch, without the memory's latency."""
 QUEUED: Final = 3
 """Cycles from a dispatch to the earliest beginning."""
 END: Final = 10
 """Cycles from the end of the last instruction to that of the run, without the memory's latency."""
+SKIPPED: Final = 2
+"""Cycles between an instruction that is left out and those of its unit before and behind it."""
 VISITORS: Final = 6
 """Instructions whose results may be on their way at once, or so."""
 _WAITS: Final = tuple((unit, f"wait_{unit.name.lower()}") for unit in Unit)
@@ -130,8 +132,9 @@ class _Run:
                 begin, because = free, mine[-1]
         lane = each.values.get("lane", 0)
         if lane >= self.units.tokens and each.opcode is not Opcode.LINEAR:
-            end = max(begin, self.times[mine[-1]].end if mine else 0.0) + 1
-            times = Times(each, self.dispatched, begin, end, because)
+            end = max(begin, self.times[mine[-1]].end + SKIPPED if mine else 0.0)
+            self.vector_free = end + SKIPPED if unit is Unit.VECTOR else self.vector_free
+            times = Times(each, self.dispatched, end, end, because)
         elif unit is Unit.VECTOR:
             times = Times(each, self.dispatched, begin, self.vector(each, begin), because)
         else:

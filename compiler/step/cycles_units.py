@@ -1,5 +1,6 @@
 """How long instructions take in their units: one small function each, from the latencies that the RTL is built with."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -166,11 +167,12 @@ class Units:
         return -(-16 * rows // self.parameters.beat)
 
     @property
-    def score_row(self) -> int:
-        """Cycles that a row of keys takes."""
-        return chunks_of(self.parameters)
+    def score_row(self) -> float:
+        """Cycles that a row of keys takes: its bytes, or its scores' words where those take longer."""
+        p = self.parameters
+        return max(chunks_of(p), p.group / p.vector_lanes)
 
-    def scores(self, each: Instruction) -> tuple[int, int, int]:
+    def scores(self, each: Instruction) -> tuple[int, float, int]:
         """Beats of the stream, cycles that they take, cycles behind them."""
         p = self.parameters
         rows, own = self.rows(each)
@@ -178,7 +180,7 @@ class Units:
         row = self.score_row
         scale_cycles = 2 * scales * (p.beat // 16) // scales_at_once(p)
         tree = (lanes_of(p) - 1).bit_length()
-        tail = 2 * own + row * own + tree + steps_of(p) + result_converter.LATENCY + self.written + 5
+        tail = 2 * own + math.ceil(row * own) + tree + steps_of(p) + result_converter.LATENCY + self.written + 5
         return 2 * scales + rows * p.row_beats, scale_cycles + row * rows, tail
 
     def values(self, each: Instruction) -> tuple[int, int, int]:
@@ -186,7 +188,7 @@ class Units:
         p = self.parameters
         rows, own = self.rows(each)
         row = chunks_of(p)
-        results = steps_of(p) * p.head_dim
+        results = max(steps_of(p), p.group // p.vector_lanes) * p.head_dim
         tail = row * own + flush_cycles(p) + 1 + results + result_converter.LATENCY + self.written + 2
         return rows * p.row_beats, row * rows, tail
 
@@ -216,14 +218,14 @@ class Units:
         get = each.values.get
         tiles, bits = get("tiles", 0), get("bits", 0)
         groups = -(-tiles // get("group_tiles", 1))
-        return get("block_beats", 0), get("header_words", 0) + 2 * groups + tiles * (2 * bits + 1 + 32), 22
+        return get("block_beats", 0), get("header_words", 0) + 2 * groups + tiles * (2 * bits + 1 + 32), 13
 
     # Dispatcher.
 
     def dispatch(self, each: Instruction) -> int:
         """Cycles from an instruction's turn to the next one's: it arrives, is looked at, asks for data, is pushed."""
         p, get = self.parameters, each.values.get
-        cycles = SETTLE_CYCLES + 1 + max(1, 8 * INSTRUCTION_BYTES // p.beat)
+        cycles = SETTLE_CYCLES + 2 + max(1, 8 * INSTRUCTION_BYTES // p.beat)
         if each.opcode in (Opcode.LINEAR, Opcode.EMBED) and p.channels & (p.channels - 1):
             cycles += DIVISION
         match each.opcode:

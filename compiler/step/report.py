@@ -9,17 +9,25 @@ from typing import Any
 from elastix.compiler.image import PLANNED, ImageLayout
 from elastix.compiler.precision.plan_weights import NOT_AS_PLANNED
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction
+from elastix.compiler.step.choose_board import Choice
+from elastix.compiler.step.cycles import Prediction
 from elastix.compiler.step.manifest import StepManifest
 
 
 def write_report(
-    manifest: StepManifest, layout: ImageLayout, program: Sequence[Instruction], folder: Path
+    manifest: StepManifest,
+    layout: ImageLayout,
+    program: Sequence[Instruction],
+    expected: Prediction,
+    choice: Choice | None,
+    folder: Path,
 ) -> dict[str, Any]:
     """Write report.md and report.json into `folder`; returns the figures.
 
     bytes_per_token counts weights and their headers; cache_bytes_per_row what each position behind the first adds;
-    program_bytes what is fetched of instructions a token. predicted_cycles: a token's weight beats, one a cycle and
-    channel; what else a token takes comes on top.
+    program_bytes what is fetched of instructions a token. predicted_cycles: `expected`, of a token in the middle of the
+    context, on the chosen board, or behind a memory that always has the next beat; channel 0 gives a beat in
+    predicted_efficiency of them.
     """
     geometries = {place.name: place.geometry for place in layout.layers}
     processor = manifest.step_processor
@@ -31,7 +39,11 @@ def write_report(
         "bytes_per_token": sum(geometry.stream_bytes for geometry in streamed),
         "cache_bytes_per_row": manifest.memory.cache_bytes // processor.max_context,
         "program_bytes": len(program) * INSTRUCTION_BYTES,
-        "predicted_cycles": sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed),
+        "predicted_cycles": round(expected.cycles),
+        "predicted_efficiency": round(expected.efficiency, 4),
+        "rho": round(expected.rho, 3),
+        "longest_stall": round(expected.longest_stall),
+        "stalls": round(expected.stalls),
         "image_bytes": layout.bytes,
         "memory_bytes": manifest.memory.size,
         "codes_kept": sum(layer.codes.startswith("kept") for layer in manifest.layers),
@@ -48,8 +60,21 @@ def write_report(
     lines = ["# What was compiled", "", "A whole decode step: the host writes token ids and a position.", ""]
     lines += [f"- {name.replace('_', ' ')}: {round(value, 3):,}" for name, value in figures.items()]
     lines += [f"- instructions: {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"]
-    lines += [f"- processor: {processor}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows, ""]
+    lines += [
+        f"- processor: {processor}",
+        "",
+        *_stalls(expected),
+        *_candidates(choice),
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+        *rows,
+        "",
+    ]
     (folder / "report.md").write_text("\n".join(lines), encoding="utf-8")
+    if choice is not None:
+        figures["board"] = choice.board
+        figures["tokens_per_second"] = round(choice.chosen.tokens_per_second, 2)
+        figures["candidates"] = choice.rows()
     figures["not_as_planned"] = [layer.weight for layer in manifest.layers if NOT_AS_PLANNED in layer.codes]
     details = [
         {"name": layer.name, "format": layer.format, "error": layer.error, "codes": layer.codes}
@@ -57,3 +82,29 @@ def write_report(
     ]
     (folder / "report.json").write_text(json.dumps({**figures, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
     return figures
+
+
+def _stalls(expected: Prediction) -> list[str]:
+    """What keeps the memory waiting, by the cycle model."""
+    lines = ["## Where cycles go that give no beat (cycle model, channel 0, a token in the middle of the context)", ""]
+    lines += [
+        f"Memory gives ρ = {expected.rho:.3f} of what the engine takes; the longest stall is "
+        f"{expected.longest_stall:,.0f} cycles, all stalls together {expected.stalls:,.0f} of {expected.cycles:,.0f}.",
+        "",
+        "| waits for | cycles |",
+        "|---|---|",
+    ]
+    return [*lines, *(f"| {name} | {cycles:,.0f} |" for name, cycles in expected.lost.items()), ""]
+
+
+def _candidates(choice: Choice | None) -> list[str]:
+    """The processors that were thought of."""
+    if choice is None:
+        return []
+    rows = choice.rows()
+    lines = [
+        f"## Processors for {choice.board}, by {choice.objective} (models of cycles and area, nothing measured)",
+        "",
+    ]
+    lines += [f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
+    return [*lines, *(f"| {' | '.join(map(str, each.values()))} |" for each in rows), ""]
