@@ -10,10 +10,11 @@ from elastix.compiler.describe import describe
 from elastix.compiler.host_program import HostProgram, llvm_module
 from elastix.compiler.image import write_image
 from elastix.compiler.importer.store import ArrayStore
-from elastix.compiler.ir import ModuleOp, new_context, parse, run_passes
+from elastix.compiler.ir import ModuleOp, Pass, new_context, parse, run_passes
+from elastix.compiler.options import CompileOptions
+from elastix.compiler.pipeline import passes_of
 from elastix.compiler.program import assemble, image_layout
 from elastix.compiler.program_runner import Program
-from elastix.passes import s4_partition, s5_lower, s7_host
 
 Floats = NDArray[np.float32]
 PROCESSOR = (
@@ -31,6 +32,11 @@ class Compiled:
     binary: bytes
 
 
+def launches() -> list[Pass]:
+    """The passes from quantized `elx` to instructions and host code, for a processor of linear layers."""
+    return [each for stage in ("s4_partition", "s5_lower") for each in passes_of(stage, CompileOptions())]
+
+
 def compile_text(
     text: str,
     weights: dict[str, Floats],
@@ -44,10 +50,10 @@ def compile_text(
     """Lower a module of one function `step`, pack its weights, and give the program with the emulator."""
     with new_context():
         module = parse(PROCESSOR % (beat, activation_bits, lanes, channels) + text)
-        run_passes(module, [*s4_partition.PASSES, *s5_lower.PASSES])
+        run_passes(module, launches())
         written = write_image(folder / "weights.bin", image_layout(module), ArrayStore(weights))
         manifest = describe(module, errors=written.errors)
         binary = assemble(module)
-        run_passes(module, s7_host.PASSES)
+        run_passes(module, passes_of("s7_host", CompileOptions()))
         llvm = llvm_module(module)
         return Compiled(Program(manifest, HostProgram(llvm), folder / "weights.bin", binary), llvm, binary)

@@ -137,7 +137,8 @@ def test_levels():
         (2, "'arith.constant' op has type f32, which is not legal at level ELX, wanted tensor or !torch."),
         (
             3,
-            "'arith.addf' op is not legal at level ELX, wanted ops of func or elx or epu.processor or torch or torch_c "
+            "'arith.addf' op is not legal at level ELX, wanted ops of func or elx or epu.processor or "
+            "epu.step_processor or torch or torch_c "
             "or arith.constant",
         ),
         (4, "'func.return' op has type f32, which is not legal at level ELX, wanted tensor or !torch."),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host_modules import PROCESSOR, Floats
+from host_modules import PROCESSOR, Floats, launches
 from test_host_caches import ATTENTION, HEADS, KV_HEADS, LENGTH, WIDTH
 
 from elastix.compiler.describe import describe
@@ -13,9 +13,10 @@ from elastix.compiler.image import write_image
 from elastix.compiler.importer.store import ArrayStore
 from elastix.compiler.ir import new_context, parse, run_passes
 from elastix.compiler.numbers.cache import hadamard, quantize_rows
+from elastix.compiler.options import CompileOptions
+from elastix.compiler.pipeline import passes_of
 from elastix.compiler.program import assemble, image_layout
 from elastix.compiler.program_runner import Program
-from elastix.passes import s4_partition, s5_lower, s7_host
 from elastix.passes.s3_precision.quantize_caches import quantize_caches
 
 
@@ -23,10 +24,10 @@ def compiled(text: str, weights: dict[str, Floats], folder: Path, key_bits: int,
     with new_context():
         module = parse(PROCESSOR % (64, 11, 1, 1) + text)
         chosen = quantize_caches.with_options(key_bits=key_bits, value_bits=value_bits)
-        run_passes(module, [chosen, *s4_partition.PASSES, *s5_lower.PASSES])
+        run_passes(module, [chosen, *launches()])
         write_image(folder / "weights.bin", image_layout(module), ArrayStore(weights))
         manifest, binary = describe(module), assemble(module)
-        run_passes(module, s7_host.PASSES)
+        run_passes(module, passes_of("s7_host", CompileOptions()))
         return Program(manifest, HostProgram(llvm_module(module)), folder / "weights.bin", binary)
 
 
