@@ -12,6 +12,8 @@ from elastix.compiler.step.program import step_program_of, virtual_addresses, wi
 _HOISTED: Final = (Opcode.LINEAR, Opcode.SCORES, Opcode.VALUES)
 _JUST_BEHIND: Final = 2.0**-20
 """Of the distance between two instructions; so many more fit between them."""
+_STRETCH: Final = 4096
+"""Elements."""
 
 
 @compiler_pass
@@ -61,18 +63,28 @@ def _load_earlier(program: list[Instruction], order: list[int], index: int, afte
 
 def _dependencies(touched: list[list[Access]]) -> list[set[int]]:
     """For each instruction those that must come before it; what a later writer covers is left out."""
-    history: dict[Place, list[tuple[Access, int]]] = {}
+    # Accesses stand in every stretch of elements that they touch, so that few are looked at.
+    history: dict[tuple[Place, int], list[tuple[Access, int]]] = {}
     after: list[set[int]] = []
     for index, each in enumerate(touched):
         needs: set[int] = set()
         for access in each:
-            needs |= {other for past, other in history.get(access.place, []) if past.meets(access)}
+            for stretch in _stretches(access):
+                needs |= {other for past, other in history.get(stretch, []) if past.meets(access)}
         for access in each:
-            past = history.setdefault(access.place, [])
-            if access.writes:
-                past[:] = [
-                    (old, other) for old, other in past if not (access.first <= old.first and old.last <= access.last)
-                ]
-            past.append((access, index))
+            for stretch in _stretches(access):
+                past = history.setdefault(stretch, [])
+                if access.writes:
+                    past[:] = [
+                        (old, other)
+                        for old, other in past
+                        if not (access.first <= old.first and old.last <= access.last)
+                    ]
+                past.append((access, index))
         after.append(needs)
     return after
+
+
+def _stretches(access: Access) -> list[tuple[Place, int]]:
+    """Those of _STRETCH elements that it touches."""
+    return [(access.place, at) for at in range(access.first // _STRETCH, (access.last - 1) // _STRETCH + 1)]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from models.step_models import CompiledStep, compile_step
+from unit.random_llama import random_llama
 
 from elastix.compiler.processor.step.instructions import Instruction, decode_program
 from elastix.compiler.step.cycles import Prediction, predict
@@ -18,24 +19,7 @@ POSITION = 21
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama with random weights, of two layers: two heads of keys, three queries each."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=48,
-        intermediate_size=72,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        head_dim=8,
-        vocab_size=99,
-        max_position_embeddings=64,
-    )
-    folder = tmp_path_factory.mktemp("llama")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return random_llama(tmp_path_factory.mktemp("llama"), layers=2)
 
 
 def steps(step: CompiledStep, memory: MemoryModel, tokens: int) -> tuple[int, int, Prediction]:

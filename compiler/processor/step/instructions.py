@@ -221,6 +221,7 @@ FIELDS: Final[Mapping[Opcode, Sequence[Field]]] = {
     ),
 }
 """Every field of every instruction. Elements are fp32 values, counted from the beginning of a memory."""
+_BY_NAME: Final = {opcode: {field.name: field for field in fields} for opcode, fields in FIELDS.items()}
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ class Instruction:
     values: Mapping[str, int]
 
     def __post_init__(self) -> None:
-        known = {field.name: field for field in FIELDS[self.opcode]}
+        known = _BY_NAME[self.opcode]
         for name, value in self.values.items():
             if name not in known or name == "opcode":
                 raise ElastixError(f"{self.opcode.name.lower()} has no field {name}", wanted=", ".join(known))
@@ -245,7 +246,7 @@ class Instruction:
 
     def __getitem__(self, name: str) -> int:
         """A field's value. Raises KeyError for a field that the opcode has not."""
-        if name not in {field.name for field in FIELDS[self.opcode]}:
+        if name not in _BY_NAME[self.opcode]:
             raise KeyError(name)
         return int(self.opcode) if name == "opcode" else self.values.get(name, 0)
 
