@@ -10,6 +10,8 @@ from elastix.runtime.memory_model import MemoryModel
 
 REQUEST: Final = 10
 """Cycles from a request's dispatch to its first burst, and from its first beat in the FIFO to where it is taken."""
+ROUND_TRIP: Final = 6
+"""Cycles of a burst through the reader, beside those in memory: a shallower FIFO starves (weight_reader_shape)."""
 BETWEEN_REQUESTS: Final = 5
 """Cycles from a request's first burst to the next one's, at least."""
 TURN: Final = 1
@@ -49,7 +51,7 @@ class Stream:
         self.latency = supply.latency + REQUEST
         # A burst is asked for when all of it has room.
         self.window = shape.window - shape.burst + 1
-        self.rate = min(1.0, supply.rate, shape.window / (self.latency + shape.burst))
+        self.rate = min(1.0, supply.rate, shape.window / (supply.latency + shape.burst + ROUND_TRIP))
         self.beats = 0
         self.first_supplied = self.supplied = self.end = 0.0
         self._numbers, self._times = [0], [0.0]  # beat `number` was taken at `time`; between them evenly
