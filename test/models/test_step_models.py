@@ -22,8 +22,10 @@ from elastix.compiler.numbers.step_oracle_hazards import check_hazards
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.compile import lower_step_of
+from elastix.runtime.step_checked import CheckedStepEngine
 from elastix.runtime.step_device import StepDevice, StepLayout
 from elastix.runtime.step_engines import EmulatorEngine, OracleEngine
+from elastix.runtime.step_simulate import SimulatedStep
 
 SMALL: dict[str, Any] = dict(num_hidden_layers=2, vocab_size=96, max_position_embeddings=64, hidden_size=64)
 HEADS: dict[str, Any] = dict(num_attention_heads=4, num_key_value_heads=2, intermediate_size=96)
@@ -119,3 +121,16 @@ def test_tokens_that_share_a_pass(kind: str, tmp_path: Path) -> None:
     alone = np.concatenate([one.step([token], position).logits for position, token in enumerate(PROMPT)])
     together = three.step(PROMPT, 0).logits
     assert together.tobytes() == alone.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["gpt2", "qwen2", "qwen3"])
+def test_the_generated_processor(kind: str, tmp_path: Path) -> None:
+    """The RTL leaves the emulator's logits, arg max and caches; norms with a shift, GELU and biases among it."""
+    small_model(kind).save_pretrained(tmp_path)
+    device, _ = devices_of(tmp_path)
+    with SimulatedStep(device.layout.parameters) as rtl:
+        device.engine = checked = CheckedStepEngine(rtl, device.engine, device.layout.cache_address)
+        for position, token in enumerate(PROMPT):
+            device.step([token], position)
+        assert checked.runs == len(PROMPT)
