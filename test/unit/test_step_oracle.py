@@ -223,19 +223,19 @@ def test_linear_with_an_operation(operation: Operation) -> None:
 
 
 def test_activations_from_a_column_on() -> None:
-    """The columns before stay, those behind, to the end of the tile, become 0."""
+    """The tiles before stay; columns behind, to the end of the tile, become 0."""
     program = Program()
     x = random(60, seed=5)
     program.load(x, Target.VECTOR, 0)
     program.add(Opcode.VECTOR, a=0, count=60, maximum=Maximum.MAGNITUDE, max_register=0)
     fields = {"operation": Operation.QUANTIZE, "target": Target.ACTIVATIONS, "bits": 9, "scalar_register": 0}
     program.add(Opcode.VECTOR, **fields, a=0, count=60)
-    program.add(Opcode.VECTOR, **fields, a=8, count=5, to=40)
+    program.add(Opcode.VECTOR, **fields, a=8, count=5, to=32)
     wanted, e = oracle.quantize(x[None], 9)
     state = program.run().state
     held = state.arrays[Place.ACTIVATIONS][:64]
-    np.testing.assert_array_equal(held[:40], wanted[0, :40])
-    np.testing.assert_array_equal(held[40:], np.append(wanted[0, 8:13], np.zeros(19)))
+    np.testing.assert_array_equal(held[:32], wanted[0, :32])
+    np.testing.assert_array_equal(held[32:], np.append(wanted[0, 8:13], np.zeros(27)))
     assert state.arrays[Place.ACTIVATION_EXPONENT][0] == e[0]
 
 
