@@ -5,27 +5,25 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from register_bench import Memory, RegisterBench
 
-from elastix.compiler.processor.control_registers import Offset
-from elastix.compiler.processor.fault_monitor import ErrorBit
 from elastix.compiler.processor.step.instructions import Instruction, Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.processor.step.top import POSITION, TOKEN, TOKENS
 from elastix.runtime.memory_model import IDEAL, MemoryModel
 from elastix.runtime.step_simulate import SimulatedStep
 
-START, SOFT_RESET, ENABLE, ACKNOWLEDGE = 1, 2, 4, 8
-BUSY, DONE, ERROR, RESETTING, PENDING = 1, 2, 4, 8, 16
 END = Instruction(Opcode.END, {})
 
-Memory = NDArray[np.uint8]
 
-
-class StepBench:
+class StepBench(RegisterBench):
     """A memory of `size` bytes, filled from the bottom; `program` puts instructions there."""
 
+    patience = 50_000
+
     def __init__(self, step: SimulatedStep, size: int) -> None:
-        self.step, self.engine = step, step.engine
+        super().__init__(step.engine)
+        self.step = step
         self.memory: Memory = np.zeros(size, np.uint8)
         self.free = 0
         self.engine.attach(self.memory)
@@ -48,45 +46,13 @@ class StepBench:
     def floats(self, address: int, count: int) -> NDArray[np.float32]:
         return self.memory[address : address + 4 * count].view(np.float32)
 
-    def read(self, offset: int) -> int:
-        return self.engine.read_register(offset)
-
-    @property
-    def status(self) -> int:
-        return self.read(Offset.STATUS)
-
-    @property
-    def errors(self) -> set[ErrorBit]:
-        word = self.read(Offset.ERROR)
-        return {bit for bit in ErrorBit if word >> bit & 1}
-
-    @property
-    def error_address(self) -> int:
-        return self.read(Offset.ERROR_ADDRESS) | self.read(Offset.ERROR_ADDRESS_HIGH) << 32
-
     def start(self, program: int, tokens: Sequence[int] = (0,), position: int = 0) -> None:
         self.engine.write_register(TOKENS, len(tokens))
         self.engine.write_register(POSITION, position)
         if "embed" in self.step.parameters.features:
             for lane, token in enumerate(tokens[: self.step.parameters.lanes]):
                 self.engine.write_register(TOKEN + 4 * lane, token)
-        self.engine.write_register(Offset.DESCRIPTOR, program & 0xFFFFFFFF)
-        self.engine.write_register(Offset.DESCRIPTOR_HIGH, program >> 32)
-        self.engine.write_register(Offset.CONTROL, START | ENABLE | ACKNOWLEDGE)
-
-    def finish(self, limit: int = 50000) -> int:
-        """Steps until the interrupt; the status then, acknowledged."""
-        assert self.engine.step(limit), f"no interrupt in {limit} cycles, status {self.status:#x}"
-        status = self.status
-        self.engine.write_register(Offset.CONTROL, ACKNOWLEDGE)
-        return status
-
-    def soft_reset(self, limit: int = 5000) -> None:
-        self.engine.write_register(Offset.CONTROL, SOFT_RESET)
-        for _ in range(limit):
-            if not self.status & RESETTING:
-                return
-        raise AssertionError("the soft reset does not end")
+        self.start_at(program)
 
 
 @contextmanager

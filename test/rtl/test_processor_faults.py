@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from processor_bench import DONE, ERROR, PENDING, ProcessorBench, processor_bench
+from processor_bench import ProcessorBench, processor_bench
+from register_bench import DONE, ERROR, PENDING
 
 from elastix.compiler.processor.control_registers import Offset
 from elastix.compiler.processor.fault_monitor import ErrorBit

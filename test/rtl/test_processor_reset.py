@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from processor_bench import ENABLE, SOFT_RESET, START, ProcessorBench, processor_bench
+from processor_bench import ProcessorBench, processor_bench
+from register_bench import ENABLE, SOFT_RESET, START
 
 from elastix.compiler.processor.control_registers import Offset
 from elastix.compiler.processor.parameters import ProcessorParameters

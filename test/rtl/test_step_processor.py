@@ -1,7 +1,8 @@
 """The whole step processor on small programs, compared with the oracle."""
 
 import pytest
-from step_bench import DONE, PENDING, step_bench
+from register_bench import DONE, PENDING
+from step_bench import step_bench
 from whole_step import WholeStep
 
 from elastix.compiler.processor.control_registers import Offset

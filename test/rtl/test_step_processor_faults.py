@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from step_bench import BUSY, DONE, ERROR, PENDING, StepBench, step_bench
+from register_bench import BUSY, DONE, ERROR, PENDING
+from step_bench import StepBench, step_bench
 from whole_step import WholeStep
 
 from elastix.compiler.processor.control_registers import Offset

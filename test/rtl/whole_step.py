@@ -1,7 +1,7 @@
 """A small program that has every unit at work, and what the rules say of it."""
 
 import numpy as np
-from step_bench import Memory
+from register_bench import Memory
 from unit.step_programs import Program
 
 from elastix.compiler.numbers import step_oracle

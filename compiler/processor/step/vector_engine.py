@@ -80,7 +80,7 @@ def vector_engine(p: StepParameters) -> Module:
     scalar = m.register("scalar", mux(immediate, own["k"], scalar_read), enable=scalar_there)
     scale = m.instance("quantization", quantization(), maximum=scalar, bits=own["bits"], row=own["of_row"])
     # r comes out of block RAM, late in its cycle.
-    standing = {"r": m.register("r", scale["r"]), "power": scale["power"]}
+    standing = {"r": m.register("quantizer_factor", scale["r"]), "power": scale["power"]}
     if timing.attention:
         standing["fixed_maximum"] = m.instance("fix_maximum", fp32_to_fixed(FRACTION_BITS), x=scalar)["y"]
     # What is said of the instruction stands a cycle longer than its last word.
