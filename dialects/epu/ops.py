@@ -1,6 +1,8 @@
 """The ops of `epu`."""
 
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, TypeVar, cast
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import Dialect, IsolatedTrait, NoTerminatorTrait, Op, Region, Symbol, inferred
@@ -11,6 +13,22 @@ from elastix.dialects.elx.format import Format, wrong_format
 
 class Epu(Dialect, name="epu"):
     """How it is computed, on this hardware."""
+
+
+P = TypeVar("P", bound=ProcessorParameters)
+
+
+def parameters_of(op: Op, kind: type[P]) -> P:
+    """An op's attributes as the parameters whose fields they are called after; words come as plain tuples.
+
+    Raises ElastixError for a processor that cannot be.
+    """
+    values: dict[str, Any] = {field.name: getattr(op, field.name) for field in fields(kind)}
+    return kind(**{name: _plain(value) for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    return tuple(cast(tuple[str, ...], value)) if isinstance(value, tuple) else value
 
 
 class ProcessorOp(Op, dialect=Epu, name="processor", pure=False):
@@ -33,16 +51,7 @@ class ProcessorOp(Op, dialect=Epu, name="processor", pure=False):
 
     def parameters(self) -> ProcessorParameters:
         """The same as a value. Raises ElastixError for a processor that cannot be."""
-        return ProcessorParameters(
-            beat=self.beat,
-            activation_bits=self.activation_bits,
-            lanes=self.lanes,
-            channels=self.channels,
-            max_tiles=self.max_tiles,
-            max_burst=self.max_burst,
-            fifo_beats=self.fifo_beats,
-            crc=self.crc,
-        )
+        return parameters_of(self, ProcessorParameters)
 
     def wrong(self) -> Iterator[str]:
         try:

@@ -24,7 +24,7 @@ from elastix.compiler.ir import (
 from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode, to_text
 from elastix.compiler.processor.step.parameters import ALIGNMENT, SCALAR_REGISTERS, StepParameters
 from elastix.dialects import rules
-from elastix.dialects.epu.ops import Epu
+from elastix.dialects.epu.ops import Epu, parameters_of
 
 PLACES: Final = ("vector", "constant", "scalar")
 """On-chip memories that buffers lie in."""
@@ -146,26 +146,7 @@ class StepProcessorOp(Op, dialect=Epu, name="step_processor", pure=False):
 
     def parameters(self) -> StepParameters:
         """The same as a value. Raises ElastixError for a processor that cannot be."""
-        return StepParameters(
-            beat=self.beat,
-            activation_bits=self.activation_bits,
-            lanes=self.lanes,
-            channels=self.channels,
-            max_tiles=self.max_tiles,
-            max_burst=self.max_burst,
-            fifo_beats=self.fifo_beats,
-            crc=self.crc,
-            vector_lanes=self.vector_lanes,
-            vector_elements=self.vector_elements,
-            constant_elements=self.constant_elements,
-            max_context=self.max_context,
-            head_dim=self.head_dim,
-            kv_heads=self.kv_heads,
-            group=self.group,
-            attention_lanes=self.attention_lanes,
-            activations=tuple(self.activations),
-            features=tuple(self.features),
-        )
+        return parameters_of(self, StepParameters)
 
     @classmethod
     def of(cls, sym_name: str, parameters: StepParameters) -> "StepProcessorOp":

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import data_path
+from random_llama import ODD_WIDTHS, random_llama
 
 from elastix.compiler.errors import ElastixError
 from elastix.tools.cli import main
@@ -38,24 +39,7 @@ def compiled(model: Path, out: Path, *options: object) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama with random weights: widths that are no multiples of 32, grouped queries, an output head of its own."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=40,
-        intermediate_size=72,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=10,
-        vocab_size=99,
-        max_position_embeddings=64,
-        tie_word_embeddings=False,
-    )
-    folder = tmp_path_factory.mktemp("tiny")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return random_llama(tmp_path_factory.mktemp("tiny"), **{**ODD_WIDTHS, "head_dim": 10})
 
 
 @pytest.fixture(scope="session")

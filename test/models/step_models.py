@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from models.compiled_models import compiled
 from numpy.typing import NDArray
+from random_llama import ODD_WIDTHS, random_llama
 
 from elastix.compiler.image import write_image
 from elastix.compiler.importer.files import import_file
@@ -90,24 +91,7 @@ SMALL = {"bits": 5, "beat": 64, "lanes": 4, "vector_lanes": 2, "max_context": 32
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama with random weights: widths that are no multiples of 32, grouped queries, an output head of its own."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=40,
-        intermediate_size=72,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        vocab_size=99,
-        max_position_embeddings=64,
-        tie_word_embeddings=False,
-    )
-    folder = tmp_path_factory.mktemp("small")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return random_llama(tmp_path_factory.mktemp("small"), **{**ODD_WIDTHS, "head_dim": 16})
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from unit.random_llama import random_llama
+from random_llama import random_llama
 
 from elastix.compiler import boards
 from elastix.compiler.errors import ElastixError
@@ -30,7 +30,7 @@ FEATURES = ("rotate", "embed", "attention", "arg_max")
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
-    return import_file(random_llama(tmp_path_factory.mktemp("llama"), layers=1), 40)
+    return import_file(random_llama(tmp_path_factory.mktemp("llama")), 40)
 
 
 def lowered(imported: Imported, **options: Any) -> LoweredStep:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_llama import random_llama
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.files import import_file
@@ -25,23 +26,7 @@ WAITS = tuple(f"wait_{unit.name.lower()}" for unit in Unit)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama with random weights, of one layer: two heads of keys, three queries each."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=48,
-        intermediate_size=72,
-        num_hidden_layers=1,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        head_dim=8,
-        vocab_size=99,
-        max_position_embeddings=64,
-    )
-    folder = tmp_path_factory.mktemp("llama")
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return random_llama(tmp_path_factory.mktemp("llama"))
 
 
 def lowered(model: Path, **options: Any) -> LoweredStep:

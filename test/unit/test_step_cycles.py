@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from models.step_models import CompiledStep, compile_step
-from unit.random_llama import random_llama
+from random_llama import random_llama
 
 from elastix.compiler.processor.step.instructions import Instruction, decode_program
 from elastix.compiler.step.cycles import Prediction, predict
@@ -19,7 +19,7 @@ POSITION = 21
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_llama(tmp_path_factory.mktemp("llama"), layers=2)
+    return random_llama(tmp_path_factory.mktemp("llama"), num_hidden_layers=2)
 
 
 def steps(step: CompiledStep, memory: MemoryModel, tokens: int) -> tuple[int, int, Prediction]:
