@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, decode, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, decode
 from elastix.compiler.processor.step.parameters import FEATURES, StepParameters
 from elastix.runtime import _runtime
 from elastix.runtime.step_trace import PLACES, TracedInstruction, Write

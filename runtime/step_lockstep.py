@@ -6,7 +6,8 @@ from typing import Final, Self
 import numpy as np
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import Instruction, Opcode, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import Instruction, Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.runtime.memory_model import IDEAL, MemoryModel
 from elastix.runtime.step import StepResult

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.runtime.memory_model import MemoryModel
 from elastix.runtime.step_engines import Memory

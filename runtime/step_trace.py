@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import Instruction, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import Instruction
 
 PLACES: Final = (
     ("vector memory", "<f4"),

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import decode_program, reference, to_text
+from elastix.compiler.processor.step.assembly import reference, to_text
+from elastix.compiler.processor.step.instructions import decode_program
 from elastix.compiler.program_runner import PROGRAM_FILE
 from elastix.compiler.step.manifest import is_step_folder
 

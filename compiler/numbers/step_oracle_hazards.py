@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.step_oracle_accesses import accesses
 from elastix.compiler.numbers.step_oracle_state import Place, Span, places
-from elastix.compiler.processor.step.instructions import Instruction, Opcode, Operation, Unit, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import Instruction, Opcode, Operation, Unit
 from elastix.compiler.processor.step.parameters import StepParameters
 
 Counts = NDArray[np.int64]

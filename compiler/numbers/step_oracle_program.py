@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.oracle import ENTRIES
+from elastix.compiler.processor.step.assembly import to_text
 from elastix.compiler.processor.step.instructions import (
     DRAIN_OPERATIONS,
     INSTRUCTION_BYTES,
@@ -12,7 +13,6 @@ from elastix.compiler.processor.step.instructions import (
     Opcode,
     Operation,
     Target,
-    to_text,
 )
 from elastix.compiler.processor.step.parameters import ALIGNMENT, SCALAR_REGISTERS, StepParameters
 

@@ -21,7 +21,8 @@ from elastix.compiler.ir import (
     inferred,
     integer,
 )
-from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import FIELDS, Instruction, Opcode
 from elastix.compiler.processor.step.parameters import ALIGNMENT, SCALAR_REGISTERS, StepParameters
 from elastix.dialects import rules
 from elastix.dialects.epu.ops import Epu, parameters_of

@@ -10,7 +10,8 @@ from models.compiled_models import Command
 from models.step_models import CompiledStep, step_of
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import Instruction, decode_program, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import Instruction, decode_program
 from elastix.runtime.step_lockstep import LockStepEngine
 from elastix.tools.cli import main
 

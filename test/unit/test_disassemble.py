@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.processor.step.instructions import from_text, reference
+from elastix.compiler.processor.step.assembly import from_text, reference
 from elastix.tools.disassemble import command
 
 LINES = ("load target=CONSTANT count=0x8 to=0x40", "vector operation=COPY count=0x8", "end wait_load=1")

@@ -12,7 +12,8 @@ from unit.step_programs import PARAMETERS, Program
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.formats import Format
 from elastix.compiler.numbers.quantize import quantize
-from elastix.compiler.processor.step.instructions import Instruction, Maximum, Opcode, Operation, Target, to_text
+from elastix.compiler.processor.step.assembly import to_text
+from elastix.compiler.processor.step.instructions import Instruction, Maximum, Opcode, Operation, Target
 from elastix.compiler.processor.step.parameters import FEATURES, StepParameters
 from elastix.runtime import c_library_path
 from elastix.runtime.step import KINDS, StepEmulator

@@ -11,7 +11,8 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.step_oracle import run
 from elastix.compiler.numbers.step_oracle_hazards import check_hazards, order_of
 from elastix.compiler.numbers.step_oracle_program import check_instruction
-from elastix.compiler.processor.step.instructions import UNIT_OF, Instruction, Opcode, Unit, from_text
+from elastix.compiler.processor.step.assembly import from_text
+from elastix.compiler.processor.step.instructions import UNIT_OF, Instruction, Opcode, Unit
 
 LOAD = "load target=VECTOR count=8 address=0x1000 to="
 COPY = "vector target=VECTOR count=8 "
