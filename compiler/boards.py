@@ -4,7 +4,7 @@ Figures are published ones unless a field says otherwise; clocks are assumptions
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from elastix.compiler.errors import ElastixError
@@ -42,6 +42,22 @@ class Board:
 
 _KIB, _GIB = 1 << 10, 1 << 30
 _HBM_CLOCK: Final = "below what published language model engines run at on this family (225 to 400 MHz)"
+
+_U280: Final = Board(
+    family="ultrascale+",
+    luts=1_303_680,
+    registers=2_607_360,
+    multipliers=9_024,
+    block_ram_bits=2_016 * 36 * _KIB + 960 * 288 * _KIB,
+    channels=32,
+    channel_rate=14.375e9,
+    latency=200.0,
+    memory_bytes=8 * _GIB,
+    core_hz=225_000_000,
+    evidence="assumed",
+    clock_note=_HBM_CLOCK,
+    source="AMD DS963: two HBM2 stacks; UG1393: 32 pseudo channels of 14.375 GB/s",
+)
 
 BOARDS: Final = {
     "ecp5-85k-ddr3": Board(
@@ -105,35 +121,9 @@ BOARDS: Final = {
         clock_note="below what published language model engines run at on this board (300 MHz)",
         source="AMD DS987 (Kria K26): DDR4-2400, 64 bits, 144 block RAMs, 64 UltraRAMs",
     ),
-    "u280": Board(
-        family="ultrascale+",
-        luts=1_303_680,
-        registers=2_607_360,
-        multipliers=9_024,
-        block_ram_bits=2_016 * 36 * _KIB + 960 * 288 * _KIB,
-        channels=32,
-        channel_rate=14.375e9,
-        latency=200.0,
-        memory_bytes=8 * _GIB,
-        core_hz=225_000_000,
-        evidence="assumed",
-        clock_note=_HBM_CLOCK,
-        source="AMD DS963: two HBM2 stacks; UG1393: 32 pseudo channels of 14.375 GB/s",
-    ),
-    "u55c": Board(
-        family="ultrascale+",
-        luts=1_303_680,
-        registers=2_607_360,
-        multipliers=9_024,
-        block_ram_bits=2_016 * 36 * _KIB + 960 * 288 * _KIB,
-        channels=32,
-        channel_rate=14.375e9,
-        latency=200.0,
-        memory_bytes=16 * _GIB,
-        core_hz=225_000_000,
-        evidence="assumed",
-        clock_note=_HBM_CLOCK,
-        source="AMD DS978: two HBM2 stacks; UG1393: 32 pseudo channels of 14.375 GB/s",
+    "u280": _U280,
+    "u55c": replace(
+        _U280, memory_bytes=16 * _GIB, source="AMD DS978: two HBM2 stacks; UG1393: 32 pseudo channels of 14.375 GB/s"
     ),
     "v80": Board(
         family="ultrascale+",

@@ -19,7 +19,7 @@ from elastix.compiler.step.manifest import is_step_folder
 from elastix.compiler.tokenizer import TextCodec, load
 from elastix.runtime.engines import ENGINES
 from elastix.tools.session import Session
-from elastix.tools.step_session import StepSession
+from elastix.tools.step_session import open_session
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +77,7 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
             raise ElastixError(f"--{option} without --{'inputs' if option == 'outputs' else 'prompt'}", wanted="both")
     if arguments.tokens < 1:
         raise ElastixError(f"--tokens {arguments.tokens}", wanted="at least 1")
-    session = _session(arguments, stack)
+    session = open_session(arguments.folder, arguments.engine, arguments.check, stack, lock_step=arguments.lock_step)
     session.must_be_a_language_model()
     codec = load(arguments.folder / "tokenizer") if arguments.ids is None else None
     prompt = _ids(arguments.ids) if codec is None else codec.encode(arguments.prompt, raw=arguments.raw)
@@ -113,15 +113,6 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
         speed = f"{len(answered)} tokens at {figures['tokens_per_second']:.1f} tokens/s"
         print(f"{speed} on {session.summary()}", file=sys.stderr)
     return figures
-
-
-def _session(arguments: argparse.Namespace, stack: ExitStack) -> Session | StepSession:
-    folder, engines = arguments.folder, (arguments.engine, arguments.check)
-    if is_step_folder(folder):
-        return StepSession(folder, *engines, stack, lock_step=arguments.lock_step)
-    if arguments.lock_step:
-        raise ElastixError(f"--lock-step for {folder}", wanted="a folder that `elastix compile --whole-step` wrote")
-    return Session(folder, *engines, stack)
 
 
 def _ids(text: str | None) -> list[int]:

@@ -18,9 +18,18 @@ from elastix.runtime.step_lockstep import LockStepEngine
 from elastix.tools.session import Session
 
 
-def open_session(folder: Path, engine: str, check: str | None, stack: ExitStack) -> "Session | StepSession":
-    """The session of an output folder, whichever kind it is; arguments as Session has them."""
-    return (StepSession if is_step_folder(folder) else Session)(folder, engine, check, stack)
+def open_session(
+    folder: Path, engine: str, check: str | None, stack: ExitStack, *, lock_step: bool = False
+) -> "Session | StepSession":
+    """The session of an output folder, whichever kind it is; arguments as StepSession has them.
+
+    Raises ElastixError for `lock_step` of a folder without a whole decode step.
+    """
+    if is_step_folder(folder):
+        return StepSession(folder, engine, check, stack, lock_step=lock_step)
+    if lock_step:
+        raise ElastixError(f"--lock-step for {folder}", wanted="a folder that `elastix compile --whole-step` wrote")
+    return Session(folder, engine, check, stack)
 
 
 class StepSession:

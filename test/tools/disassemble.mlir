@@ -1,6 +1,6 @@
 // A program as text, an instruction a line; the instruction set; and bytes that are no program.
 // RUN: printf 'load wait_vector=3 target=CONSTANT count=0x20 address=0x123456789a stride=0x80 to=0x40\nvector lane=1 target=VECTOR count=8 k=0x3f800000\nend wait_load=1\n' > %t.txt
-// RUN: %python -c "import sys; from elastix.compiler.processor.step.instructions import from_text; sys.stdout.buffer.write(b''.join(from_text(line).encode() for line in sys.stdin))" < %t.txt > %t.bin
+// RUN: %python -c "import sys; from elastix.compiler.processor.step.assembly import from_text; sys.stdout.buffer.write(b''.join(from_text(line).encode() for line in sys.stdin))" < %t.txt > %t.bin
 // RUN: elastix disassemble %t.bin | filecheck %s --match-full-lines --strict-whitespace
 // RUN: elastix disassemble --reference | filecheck %s --check-prefix=REFERENCE
 // RUN: printf '%%64s' x > %t.noise
