@@ -1,7 +1,7 @@
 """What came out, in figures: for people (`report.md`) and scripts (`report.json`). All are counted, none measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +24,44 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
     reasons: the table of what runs where, and why; left out of the report without them.
     """
     geometries = {place.name: place.geometry for place in layout.layers}
-    streamed = [geometries[layer.weight] for layer in manifest.layers if layer.tokens]
     processor = manifest.processor
-    figures: dict[str, Any] = {
-        "layers": len(manifest.layers),
-        "weights": layout.weights,
-        "bits_per_weight": layout.bits_per_weight,
-        "bytes_per_token": sum(geometry.stream_bytes for geometry in streamed),
-        "predicted_cycles": sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed),
-        "image_bytes": layout.bytes,
-        "codes_kept": sum(layer.codes.startswith("kept") for layer in manifest.layers),
-        "codes_planned": sum(layer.codes == PLANNED for layer in manifest.layers),
-    }
-    anew = [layer.weight for layer in manifest.layers if NOT_AS_PLANNED in layer.codes]
+    streamed = [geometries[layer.weight] for layer in manifest.layers if layer.tokens]
+    cycles = sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed)
+    figures = {**weight_figures(manifest.layers, layout), "predicted_cycles": cycles}
     rows = [_row(layer, geometries[layer.weight].stream_bytes) for layer in manifest.layers]
     columns = ("layer", "runs on", "shape", "format", "stream bytes", "relative squared error", "codes")
     head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    details = [
-        {"name": layer.name, "format": layer.format, "error": layer.error, "codes": layer.codes}
-        for layer in manifest.layers
-    ]
     facts = [f"- {name.replace('_', ' ')}: {round(value, 3):,}" for name, value in figures.items()]
     text = "\n".join(["# What was compiled", "", *facts, f"- processor: {processor}", "", *head, *rows, ""])
     if reasons:
         text += "\n".join(["", "## What runs where, and why", "", *reason_table(reasons), ""])
     (folder / "report.md").write_text(text, encoding="utf-8")
-    figures["not_as_planned"] = list(dict.fromkeys(anew))
-    (folder / "report.json").write_text(json.dumps({**figures, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
-    return figures
+    return write_json(figures, manifest.layers, folder)
+
+
+def weight_figures(layers: Sequence[Layer], layout: ImageLayout) -> dict[str, Any]:
+    """What a compiled model's packed weights come to."""
+    geometries = {place.name: place.geometry for place in layout.layers}
+    return {
+        "layers": len(layers),
+        "weights": layout.weights,
+        "bits_per_weight": layout.bits_per_weight,
+        "bytes_per_token": sum(geometries[layer.weight].stream_bytes for layer in layers if layer.tokens),
+        "image_bytes": layout.bytes,
+        "codes_kept": sum(layer.codes.startswith("kept") for layer in layers),
+        "codes_planned": sum(layer.codes == PLANNED for layer in layers),
+    }
+
+
+def write_json(figures: Mapping[str, Any], layers: Sequence[Layer], folder: Path) -> dict[str, Any]:
+    """report.json: the figures and, layer by layer, what quantizing did; returns the figures with `not_as_planned`."""
+    anew = [layer.weight for layer in layers if NOT_AS_PLANNED in layer.codes]
+    whole = {**figures, "not_as_planned": list(dict.fromkeys(anew))}
+    details = [
+        {"name": layer.name, "format": layer.format, "error": layer.error, "codes": layer.codes} for layer in layers
+    ]
+    (folder / "report.json").write_text(json.dumps({**whole, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
+    return whole
 
 
 def reason_table(reasons: Reasons) -> list[str]:

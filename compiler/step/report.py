@@ -1,14 +1,13 @@
 """What a compiled decode step comes to, in figures; all are counted, none measured."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elastix.compiler.image import PLANNED, ImageLayout
-from elastix.compiler.precision.plan_weights import NOT_AS_PLANNED
+from elastix.compiler.image import ImageLayout
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction
+from elastix.compiler.report import weight_figures, write_json
 from elastix.compiler.step.choose_board import Choice
 from elastix.compiler.step.cycles import Prediction
 from elastix.compiler.step.manifest import StepManifest
@@ -31,23 +30,16 @@ def write_report(
     """
     geometries = {place.name: place.geometry for place in layout.layers}
     processor = manifest.step_processor
-    streamed = [geometries[layer.weight] for layer in manifest.layers if layer.tokens]
-    figures: dict[str, Any] = {
-        "layers": len(manifest.layers),
-        "weights": layout.weights,
-        "bits_per_weight": layout.bits_per_weight,
-        "bytes_per_token": sum(geometry.stream_bytes for geometry in streamed),
+    figures = {
+        **weight_figures(manifest.layers, layout),
         "cache_bytes_per_row": manifest.memory.cache_bytes // processor.max_context,
         "program_bytes": len(program) * INSTRUCTION_BYTES,
+        "memory_bytes": manifest.memory.size,
         "predicted_cycles": round(expected.cycles),
         "predicted_efficiency": round(expected.efficiency, 4),
         "rho": round(expected.rho, 3),
         "longest_stall": round(expected.longest_stall),
         "stalls": round(expected.stalls),
-        "image_bytes": layout.bytes,
-        "memory_bytes": manifest.memory.size,
-        "codes_kept": sum(layer.codes.startswith("kept") for layer in manifest.layers),
-        "codes_planned": sum(layer.codes == PLANNED for layer in manifest.layers),
     }
     kinds = Counter(each.opcode.name.lower() for each in program)
     columns = ("layer", "shape", "format", "stream bytes", "relative squared error", "codes")
@@ -75,13 +67,7 @@ def write_report(
         figures["board"] = choice.board
         figures["tokens_per_second"] = round(choice.chosen.tokens_per_second, 2)
         figures["candidates"] = choice.rows()
-    figures["not_as_planned"] = [layer.weight for layer in manifest.layers if NOT_AS_PLANNED in layer.codes]
-    details = [
-        {"name": layer.name, "format": layer.format, "error": layer.error, "codes": layer.codes}
-        for layer in manifest.layers
-    ]
-    (folder / "report.json").write_text(json.dumps({**figures, "by_layer": details}, indent=1) + "\n", encoding="utf-8")
-    return figures
+    return write_json(figures, manifest.layers, folder)
 
 
 def _stalls(expected: Prediction) -> list[str]:
