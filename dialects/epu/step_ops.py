@@ -142,6 +142,7 @@ class StepProcessorOp(Op, dialect=Epu, name="step_processor", pure=False):
     kv_heads: int
     group: int
     attention_lanes: int
+    attention_channels: int
     activations: Names
     features: Names
 

@@ -86,7 +86,7 @@ def is_refused(program: list[Instruction], parameters: StepParameters) -> bool:
 MANY = """
 "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1,
     max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8,
-    max_context = 32, head_dim = 8, kv_heads = 1, group = 1, attention_lanes = 8, activations = [], features = []}
+    max_context = 32, head_dim = 8, kv_heads = 1, group = 1, attention_lanes = 8, attention_channels = 1, activations = [], features = []}
     : () -> ()
 "epu.step_program"() ({
   "epu.instruction"() {opcode = "vector", values = {target = "VECTOR", count = 8}, buffers = {}} : () -> ()

@@ -146,6 +146,8 @@ _WEIGHTS: Final = (
     Field("channel_stride", 9, 0, 32, "bytes from a channel's segment to the next"),
 )
 
+_CHANNEL_STRIDE: Final = Field("channel_stride", 12, 0, 24, "64 bytes each, from a channel's rows to the next's")
+
 FIELDS: Final[Mapping[Opcode, Sequence[Field]]] = {
     Opcode.END: COMMON,
     Opcode.LINEAR: (
@@ -185,6 +187,7 @@ FIELDS: Final[Mapping[Opcode, Sequence[Field]]] = {
         Field("k", 11, 0, 32, "immediate, fp32; SQUARES and MEAN: 1 / count"),
         Field("epsilon", 12, 0, 32, "SQUARES: fp32, added to the mean"),
         _address("rows", 13, "KEY, VALUE: bytes, where row 0 of the cache lies"),
+        Field("channel_stride", 14, 8, 24, "KEY, VALUE: 64 bytes each, from a channel's rows to the next's"),
         Field("scales", 15, 0, 32, "KEY, VALUE: bytes from `rows` to the scale of row 0"),
     ),
     Opcode.SCORES: (
@@ -198,6 +201,7 @@ FIELDS: Final[Mapping[Opcode, Sequence[Field]]] = {
         Field("value_scales", 9, 0, 32, "bytes from `values` to the scale of row 0"),
         Field("to", 10, 0, 20, "element of query 0's first score"),
         Field("stride", 11, 0, 20, "elements from query to query"),
+        _CHANNEL_STRIDE,
     ),
     Opcode.VALUES: (
         *COMMON,
@@ -205,6 +209,7 @@ FIELDS: Final[Mapping[Opcode, Sequence[Field]]] = {
         Field("head", 3, 8, 8, "of keys and values"),
         _address("values", 7, "bytes: row 0 of the head's values"),
         Field("to", 10, 0, 20, "element of query 0's first result; the next query's follow at once"),
+        _CHANNEL_STRIDE,
     ),
     Opcode.LOAD: (
         *COMMON,

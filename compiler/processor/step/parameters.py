@@ -24,7 +24,8 @@ class StepParameters(ProcessorParameters):
     vector_lanes: L, elements a cycle, 1, 2, 4 or 8. vector_elements, constant_elements: fp32 values of the memories,
     multiples of 8, at most 2^20. max_context: rows of a cache. head_dim: Dh, elements of a row, a power of two of at
     least 8. kv_heads: heads of keys and values. group: query heads to a kv head. attention_lanes: W, bytes of a row
-    taken a cycle, a power of two up to beat/8. activations: of ACTIVATIONS, at most one. features:
+    taken a cycle, a power of two up to beat/8. attention_channels: E, of the channels, those that hold caches, each with
+    an attention channel of its own; a power of two. activations: of ACTIVATIONS, at most one. features:
     of FEATURES. Raises ElastixError for values outside these ranges.
     """
 
@@ -36,6 +37,7 @@ class StepParameters(ProcessorParameters):
     kv_heads: int = 1
     group: int = 1
     attention_lanes: int = 8
+    attention_channels: int = 1
     activations: tuple[str, ...] = ("silu",)
     features: tuple[str, ...] = FEATURES
 
@@ -45,6 +47,7 @@ class StepParameters(ProcessorParameters):
             ("vector_lanes", self.vector_lanes, (1, 2, 4, 8)),
             ("head_dim", self.head_dim, HEAD_DIMS),
             ("attention_lanes", self.attention_lanes, tuple(1 << n for n in range((self.beat // 8).bit_length()))),
+            ("attention_channels", self.attention_channels, tuple(1 << n for n in range(self.channels.bit_length()))),
         ):
             if value not in choices:
                 raise ElastixError(f"{name} = {value}", wanted=", ".join(map(str, choices)))
@@ -79,6 +82,18 @@ class StepParameters(ProcessorParameters):
     def row_bytes(self) -> int:
         """Bytes of a cached row of codes, padding included."""
         return self.row_beats * self.beat // 8
+
+    @property
+    def channel_rows(self) -> int:
+        """Rows of a cache on each of its channels: E words of L rows to each L·E rows."""
+        words = -(-self.max_context // (self.vector_lanes * self.attention_channels))
+        return words * self.vector_lanes
+
+    def row_place(self, row: int) -> tuple[int, int]:
+        """The channel of a row of a cache, and which of that channel's rows it is: rows are dealt in words of L."""
+        word, lane = divmod(row, self.vector_lanes)
+        turn, channel = divmod(word, self.attention_channels)
+        return channel, turn * self.vector_lanes + lane
 
     @property
     def position_bits(self) -> int:

@@ -163,7 +163,7 @@ func.func @program() {
 
 func.func @step_vector_lanes() {
   // expected-error@+1 {{'epu.step_processor' op has vector_lanes = 3, wanted 1, 2, 4, 8}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 3, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 3, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -172,7 +172,7 @@ func.func @step_vector_lanes() {
 
 func.func @step_vector_elements() {
   // expected-error@+1 {{'epu.step_processor' op has vector_elements = 12, wanted a multiple of 8}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 12, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 12, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -181,7 +181,7 @@ func.func @step_vector_elements() {
 
 func.func @step_constant_elements() {
   // expected-error@+1 {{'epu.step_processor' op has constant_elements = 0, wanted 8 ... 1048576}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 0, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 0, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -190,7 +190,7 @@ func.func @step_constant_elements() {
 
 func.func @step_max_context() {
   // expected-error@+1 {{'epu.step_processor' op has max_context = 0, wanted 1 ... 262144}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 0, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 0, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -199,7 +199,7 @@ func.func @step_max_context() {
 
 func.func @step_head_dim() {
   // expected-error@+1 {{'epu.step_processor' op has head_dim = 12, wanted 8, 16, 32, 64, 128, 256}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 12, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 12, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -208,7 +208,7 @@ func.func @step_head_dim() {
 
 func.func @step_kv_heads() {
   // expected-error@+1 {{'epu.step_processor' op has kv_heads = 256, wanted 1 ... 255}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 256, group = 2, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 256, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -217,7 +217,7 @@ func.func @step_kv_heads() {
 
 func.func @step_group() {
   // expected-error@+1 {{'epu.step_processor' op has group = 33, wanted 1 ... 32}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 33, attention_lanes = 8, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 33, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -226,7 +226,7 @@ func.func @step_group() {
 
 func.func @step_attention_lanes() {
   // expected-error@+1 {{'epu.step_processor' op has attention_lanes = 16, wanted 1, 2, 4, 8}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 16, activations = ["silu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 16, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -235,7 +235,7 @@ func.func @step_attention_lanes() {
 
 func.func @step_activations() {
   // expected-error@+1 {{'epu.step_processor' op has activations silu, relu, wanted one at most}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu", "relu"], features = ["rotate"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu", "relu"], features = ["rotate"]}
       : () -> ()
   return
 }
@@ -244,7 +244,7 @@ func.func @step_activations() {
 
 func.func @step_features() {
   // expected-error@+1 {{'epu.step_processor' op has features has flight, wanted rotate, normalize_shift, mean, embed, attention, arg_max}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = ["flight"]}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["flight"]}
       : () -> ()
   return
 }
@@ -253,7 +253,7 @@ func.func @step_features() {
 
 func.func @step_names() {
   // expected-error@+1 {{'epu.step_processor' op features is "rotate", wanted ["…", …]}}
-  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = ["silu"], features = "rotate"}
+  "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = "rotate"}
       : () -> ()
   return
 }

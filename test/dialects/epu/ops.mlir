@@ -13,10 +13,10 @@
       weights = 8192 : i64, channel_stride = 4096 : i64, x = 128 : i64, y = 1024 : i64} : () -> ()
 }) {sym_name = "step", processor = @processor} : () -> ()
 
-// CHECK: "epu.step_processor"() {activation_bits = 11 : i64, activations = ["silu"], attention_lanes = 8 : i64, {{.*}}features = ["rotate", "embed"], {{.*}}sym_name = "step_processor", vector_elements = 64 : i64, vector_lanes = 4 : i64} : () -> ()
+// CHECK: "epu.step_processor"() {activation_bits = 11 : i64, activations = ["silu"], attention_channels = 1 : i64, attention_lanes = 8 : i64, {{.*}}features = ["rotate", "embed"], {{.*}}sym_name = "step_processor", vector_elements = 64 : i64, vector_lanes = 4 : i64} : () -> ()
 "epu.step_processor"() {sym_name = "step_processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1,
     max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 64,
-    constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8,
+    constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1,
     activations = ["silu"], features = ["rotate", "embed"]} : () -> ()
 
 // CHECK: "epu.step_program"() ({

@@ -3,7 +3,7 @@
 
 // It fires: two query heads to each of two heads of keys, rows of 16 codes, layers of 70 columns in three tiles; rope,
 // silu and the arg max of a linear layer. The memories' sizes come later.
-// CHECK: "epu.step_processor"() {activation_bits = 10 : i64, activations = ["silu"], attention_lanes = 16 : i64, beat = 128 : i64, channels = 1 : i64, constant_elements = 8 : i64, crc = true, features = ["rotate", "attention", "arg_max"], fifo_beats = 256 : i64, group = 2 : i64, head_dim = 16 : i64, kv_heads = 2 : i64, lanes = 2 : i64, max_burst = 64 : i64, max_context = 32 : i64, max_tiles = 3 : i64, sym_name = "processor", vector_elements = 8 : i64, vector_lanes = 4 : i64}
+// CHECK: "epu.step_processor"() {activation_bits = 10 : i64, activations = ["silu"], attention_channels = 1 : i64, attention_lanes = 16 : i64, beat = 128 : i64, channels = 1 : i64, constant_elements = 8 : i64, crc = true, features = ["rotate", "attention", "arg_max"], fifo_beats = 256 : i64, group = 2 : i64, head_dim = 16 : i64, kv_heads = 2 : i64, lanes = 2 : i64, max_burst = 64 : i64, max_context = 32 : i64, max_tiles = 3 : i64, sym_name = "processor", vector_elements = 8 : i64, vector_lanes = 4 : i64}
 // CHECK-NEXT: func.func @fires
 module attributes {elx.activation_bits = 10 : i64} {
   func.func @fires(%q: tensor<1x4x1x16xf32>, %k: tensor<1x2x32x16xi8>, %s: tensor<1x2x32xbf16>, %p: tensor<1xi64>, %freq: tensor<8xf32>, %x: tensor<1x70xf32>, %w: tensor<8x70xf32>) {
@@ -21,7 +21,7 @@ module attributes {elx.activation_bits = 10 : i64} {
 // It leaves alone: a module that names its step processor keeps it.
 // CHECK: "epu.step_processor"() {{.*}}beat = 64 : i64{{.*}}sym_name = "processor"
 // CHECK-NOT: epu.step_processor
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 
 // -----
 

@@ -11,7 +11,7 @@
 // CHECK-NEXT: "epu.buffer"() {address = 0 : i64, {{.*}}sym_name = "first"}
 // CHECK-NEXT: "epu.buffer"() {address = 1 : i64, {{.*}}sym_name = "second"}
 // CHECK-NEXT: "epu.instruction"
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 20, address = -1} : () -> ()
   "epu.buffer"() {sym_name = "b", place = "vector", elements = 24, address = -1} : () -> ()
@@ -31,7 +31,7 @@
 // It leaves alone: buffers that have addresses.
 // CHECK: "epu.step_processor"() {{.*}}vector_elements = 96
 // CHECK: "epu.buffer"() {address = 64 : i64, {{.*}}sym_name = "a"}
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 32, address = 64} : () -> ()
   "epu.instruction"() {opcode = "vector", values = {target = "VECTOR", count = 24}, buffers = {a = [@a, 0], to = [@a, 0]}} : () -> ()
@@ -50,7 +50,7 @@ func.func @leaves_alone() {
 // -----
 
 // It refuses: a buffer that is not there, and addresses for some.
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 32, address = -1} : () -> ()
   // expected-error@+1 {{'epu.instruction' op the buffer @b; wanted: one of the program's}}
@@ -60,7 +60,7 @@ func.func @leaves_alone() {
 
 // -----
 
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 32, address = 64} : () -> ()
   // expected-error@+1 {{'epu.buffer' op no address, where others have one; wanted: addresses for all, or for none}}

@@ -34,7 +34,7 @@
 // CHECK-NEXT: "epu.instruction"() {{.*}}opcode = "end"
 // CHECK-NEXT: }) {processor = @processor, sym_name = "program"}
 // CHECK-NOT: func.func
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 func.func @step(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %positions: tensor<1xi64> {elx.name = "positions", elx.kind = "input"},
     %table: tensor<64x16xf32> {elx.name = "embed.weight", elx.kind = "weight"},
     %norm: tensor<16xf32> {elx.name = "norm.weight", elx.kind = "weight"},
@@ -78,7 +78,7 @@ func.func @step(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %p
 // CHECK: to = [@embedding.{{[0-9]+}}, 32]}, opcode = "embed", {{.*}}lane = 1
 // CHECK-COUNT-4: opcode = "linear"{{.*}}lane_stride = 32
 // CHECK: opcode = "linear"{{.*}}lane_stride = 256
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 2, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 2, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 func.func @lanes(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %positions: tensor<1xi64> {elx.name = "positions", elx.kind = "input"},
     %table: tensor<64x16xf32> {elx.name = "embed.weight", elx.kind = "weight"},
     %norm: tensor<16xf32> {elx.name = "norm.weight", elx.kind = "weight"},
@@ -126,7 +126,7 @@ func.func @leaves_alone() {
 // -----
 
 // It refuses: attention that looks anywhere but back.
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 func.func @masked(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %positions: tensor<1xi64> {elx.name = "positions", elx.kind = "input"}, %mask: tensor<1x1x1x32xf32> {elx.name = "mask", elx.kind = "input"},
     %table: tensor<64x16xf32> {elx.name = "embed.weight", elx.kind = "weight"},
     %norm: tensor<16xf32> {elx.name = "norm.weight", elx.kind = "weight"},
@@ -166,7 +166,7 @@ func.func @masked(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, 
 // -----
 
 // It refuses: an op that no instruction computes.
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 func.func @turned(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %positions: tensor<1xi64> {elx.name = "positions", elx.kind = "input"},
     %table: tensor<64x16xf32> {elx.name = "embed.weight", elx.kind = "weight"},
     %norm: tensor<16xf32> {elx.name = "norm.weight", elx.kind = "weight"},
@@ -207,7 +207,7 @@ func.func @turned(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, 
 // -----
 
 // It refuses: a table that other numbers than the tokens' look up.
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 func.func @looked_up(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %positions: tensor<1xi64> {elx.name = "positions", elx.kind = "input"},
     %table: tensor<64x16xf32> {elx.name = "embed.weight", elx.kind = "weight"},
     %norm: tensor<16xf32> {elx.name = "norm.weight", elx.kind = "weight"},

@@ -8,7 +8,7 @@
 // CHECK-NEXT: "epu.instruction"() {{.*}}a = [@a, 0]{{.*}}to = [@b, 0]{{.*}}target = "VECTOR", wait_load = 1 : i64}
 // CHECK-NEXT: "epu.instruction"() {{.*}}opcode = "load"{{.*}}wait_vector = 3 : i64}
 // CHECK-NEXT: "epu.instruction"() {{.*}}opcode = "end", values = {wait_load = 2 : i64, wait_vector = 3 : i64}
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 24, address = 0} : () -> ()
   "epu.buffer"() {sym_name = "b", place = "vector", elements = 24, address = 24} : () -> ()
@@ -27,7 +27,7 @@
 // CHECK: "epu.step_program"
 // CHECK: "epu.instruction"() {{.*}}values = {address = 8192 : i64, count = 24 : i64, target = "VECTOR"}
 // CHECK-NEXT: "epu.instruction"() {{.*}}values = {count = 24 : i64, target = "VECTOR"}
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 24, address = 0} : () -> ()
   "epu.buffer"() {sym_name = "b", place = "vector", elements = 24, address = 24} : () -> ()
@@ -48,7 +48,7 @@ func.func @leaves_alone() {
 // -----
 
 // It refuses: a buffer without an address.
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   // expected-error@+1 {{'epu.buffer' op no address; wanted: one; run allocate-buffers first}}
   "epu.buffer"() {sym_name = "a", place = "vector", elements = 24, address = -1} : () -> ()

@@ -1,4 +1,4 @@
-"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = [], features = ["rotate", "embed", "attention", "arg_max"]} : () -> ()
 "epu.step_program"() ({
   "epu.buffer"() {sym_name = "x", place = "vector", elements = 32, address = -1} : () -> ()
   "epu.buffer"() {sym_name = "a", place = "scalar", elements = 33, address = -1} : () -> ()
