@@ -29,9 +29,10 @@ class CompileOptions:
     channels: C; max_context: tokens that the cache holds, the smaller of 512 and the model's own where not given;
     key_bits, value_bits: of the codes in caches of keys and values, 4 or 8, or 32 for fp32;
     whole_step: everything between token id and logits on a step processor; vector_lanes: elements that its vector
-    engine takes a cycle; attention_lanes: bytes of a cached row that it takes a cycle, 0: a beat; fifo_beats: of a
-    channel's FIFO; board: what it is chosen for, by `objective`, but for the fields named in `fixed`; processor: a
-    manifest.json or YAML file with the parameters of one that is there already;
+    engine takes a cycle; attention_lanes: bytes of a cached row that it takes a cycle, 0: a beat; attention_channels:
+    of the channels, those that hold caches; fifo_beats: of a channel's FIFO; board: what it is chosen for, by
+    `objective`, but for the fields named in `fixed`; processor: a manifest.json or YAML file with the parameters of one
+    that is there already;
     rotate: what is rotated before weights are rounded, a key of ROTATIONS;
     fallback: "" or "eager" (what nothing of ours can run is left to PyTorch).
     """
@@ -50,6 +51,7 @@ class CompileOptions:
     whole_step: bool = False
     vector_lanes: int = 4
     attention_lanes: int = 0
+    attention_channels: int = 1
     fifo_beats: int = 256
     board: str = ""
     objective: str = OBJECTIVES[0]

@@ -92,6 +92,7 @@ def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[
             "channels": options.channels,
             "vector_lanes": options.vector_lanes,
             "attention_lanes": options.attention_lanes,
+            "attention_channels": options.attention_channels,
             "fifo_beats": options.fifo_beats,
         },
         "epu-to-circuit": {"folder": folder},

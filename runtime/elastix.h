@@ -48,6 +48,7 @@ typedef struct elastix_step_parameters {
     int32_t vector_elements, constant_elements; /* of the two memories */
     int32_t max_context;                        /* rows of a cache */
     int32_t head_dim, kv_heads, group;          /* elements of a row, heads of keys and values, queries to each */
+    int32_t vector_lanes, attention_channels;   /* rows of a cache are dealt to channels in words of so many */
     int32_t activation, features;
 } elastix_step_parameters;
 

@@ -14,6 +14,7 @@ std::string check_step_parameters(const elastix_step_parameters& p) {
         {"vector_elements", p.vector_elements, 8, 1 << 20}, {"constant_elements", p.constant_elements, 8, 1 << 20},
         {"max_context", p.max_context, 1, 1 << 18},         {"head_dim", p.head_dim, 8, 256},
         {"kv_heads", p.kv_heads, 1, 255},                   {"group", p.group, 1, 32},
+        {"vector_lanes", p.vector_lanes, 1, 1 << 16},       {"attention_channels", p.attention_channels, 1, p.matrix.channels},
         {"activation", p.activation, -1, 3},                {"features", p.features, 0, 63},
     };
     for (const auto& [name, value, low, high] : ranges)

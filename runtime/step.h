@@ -53,6 +53,15 @@ class Step {
     void values(const Instruction& i);
 
     Layer placed(const Instruction& i) const;
+    // Byte address of row t of a cache whose row 0 is at `from`, rows having `size` bytes and being dealt to channels in words.
+    uint64_t row_at(uint64_t from, const Instruction& i, uint64_t size, int64_t t) const {
+        const int64_t word = t / parameters_.vector_lanes, channels = parameters_.attention_channels;
+        const int64_t row = word / channels * parameters_.vector_lanes + t % parameters_.vector_lanes;
+        return from + 64 * i.channel_stride * static_cast<uint64_t>(word % channels) + size * static_cast<uint64_t>(row);
+    }
+    // Calls use(bytes, first row, rows) for rows 0 … position − 1 of a cache, as many at once as lie one after the other.
+    template <typename Use>
+    void each_word(uint64_t from, const Instruction& i, uint64_t size, const char* name, Use use) const;
     // Rows of a head from position 0 to this lane's own, wherever they lie.
     void gather(uint64_t from, const Instruction& i, int kind, const int8_t** rows) const;
     void gather_scales(uint64_t from, const Instruction& i, int kind, uint16_t* scales) const;

@@ -54,6 +54,8 @@ class StepEmulator:
             head_dim=parameters.head_dim,
             kv_heads=parameters.kv_heads,
             group=parameters.group,
+            vector_lanes=parameters.vector_lanes,
+            attention_channels=parameters.attention_channels,
             activation=KINDS.index(parameters.activations[0]) if parameters.activations else -1,
             features=sum(1 << FEATURES.index(feature) for feature in set(parameters.features)),
         )

@@ -71,19 +71,30 @@ ELASTIX_CLONES void weigh_rows(const int8_t* const* rows, int64_t count, const i
 
 }  // namespace
 
+template <typename Use>
+void Step::each_word(uint64_t from, const Instruction& i, uint64_t size, const char* name, Use use) const {
+    const int64_t word = parameters_.attention_channels > 1 ? parameters_.vector_lanes : position_;
+    for (int64_t t = 0; t < position_; t += word) {
+        const int64_t count = std::min(word, position_ - t);
+        use(memory_at(row_at(from, i, size, t), size * static_cast<uint64_t>(count), name), t, count);
+    }
+}
+
 void Step::gather(uint64_t from, const Instruction& i, int kind, const int8_t** rows) const {
     const auto beat = static_cast<uint64_t>(parameters_.matrix.beat / 8), width = static_cast<uint64_t>(parameters_.head_dim);
     const uint64_t bytes = (width + beat - 1) / beat * beat;
-    const auto* memory = reinterpret_cast<const int8_t*>(memory_at(from, bytes * static_cast<uint64_t>(position_), "rows of the cache"));
-    for (int64_t t = 0; t < position_; ++t) rows[t] = memory + static_cast<uint64_t>(t) * bytes;
+    each_word(from, i, bytes, "rows of the cache", [&](const uint8_t* word, int64_t t, int64_t count) {
+        for (int64_t k = 0; k < count; ++k) rows[t + k] = reinterpret_cast<const int8_t*>(word) + static_cast<uint64_t>(k) * bytes;
+    });
     for (int64_t lane = 0; lane <= i.lane; ++lane)
         rows[position_ + lane] =
             state_.rows.data() + ((int64_t{kind} * parameters_.matrix.lanes + lane) * parameters_.kv_heads + i.head) * parameters_.head_dim;
 }
 
 void Step::gather_scales(uint64_t from, const Instruction& i, int kind, uint16_t* scales) const {
-    const uint8_t* memory = memory_at(from, 2 * static_cast<uint64_t>(position_), "scales of the cache");
-    std::memcpy(scales, memory, 2 * static_cast<size_t>(position_));
+    each_word(from, i, 2, "scales of the cache", [&](const uint8_t* word, int64_t t, int64_t count) {
+        std::memcpy(scales + t, word, 2 * static_cast<size_t>(count));
+    });
     for (int64_t lane = 0; lane <= i.lane; ++lane)
         scales[position_ + lane] =
             state_.row_scales.data()[(int64_t{kind} * parameters_.matrix.lanes + lane) * parameters_.kv_heads + i.head];

@@ -70,16 +70,18 @@ void bind_step(nb::module_& module) {
         .def(
             "__init__",
             [](StepEmulator* self, int beat, int activation_bits, int lanes, int channels, int max_tiles, int vector_elements,
-               int constant_elements, int max_context, int head_dim, int kv_heads, int group, int activation, int features) {
+               int constant_elements, int max_context, int head_dim, int kv_heads, int group, int vector_lanes,
+               int attention_channels, int activation, int features) {
                 const elastix_step_parameters parameters{{beat, activation_bits, lanes, channels, max_tiles},
                                                          vector_elements, constant_elements, max_context, head_dim, kv_heads, group,
-                                                         activation, features};
+                                                         vector_lanes, attention_channels, activation, features};
                 if (const std::string problem = elastix::check_step_parameters(parameters); !problem.empty())
                     throw nb::value_error(problem.c_str());
                 new (self) StepEmulator(parameters);
             },
             "beat"_a, "activation_bits"_a, "lanes"_a, "channels"_a, "max_tiles"_a, "vector_elements"_a, "constant_elements"_a,
-            "max_context"_a, "head_dim"_a, "kv_heads"_a, "group"_a, "activation"_a, "features"_a)
+            "max_context"_a, "head_dim"_a, "kv_heads"_a, "group"_a, "vector_lanes"_a, "attention_channels"_a,
+            "activation"_a, "features"_a)
         .def("run", &StepEmulator::run, "memory"_a, "program"_a, "tokens"_a, "position"_a,
              "A whole run; what stopped it: index of the instruction (−1: none), found, wanted.")
         .def("begin", &StepEmulator::begin, "memory"_a, "program"_a, "tokens"_a, "position"_a,

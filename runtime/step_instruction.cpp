@@ -86,6 +86,7 @@ void take_vector(Words& words, Instruction& i) {
     i.k = words.take(11, 0, 32);
     i.epsilon = words.take(12, 0, 32);
     i.address = words.wide(13);
+    i.channel_stride = words.take(14, 8, 24);
     i.scales = words.take(15, 0, 32);
 }
 
@@ -99,6 +100,7 @@ void take_scores(Words& words, Instruction& i) {
     i.value_scales = words.take(9, 0, 32);
     i.to = words.take(10, 0, 20);
     i.stride = words.take(11, 0, 20);
+    i.channel_stride = words.take(12, 0, 24);
 }
 
 void take_values(Words& words, Instruction& i) {
@@ -106,6 +108,7 @@ void take_values(Words& words, Instruction& i) {
     i.head = static_cast<int>(words.take(3, 8, 8));
     i.values = words.wide(7);
     i.to = words.take(10, 0, 20);
+    i.channel_stride = words.take(12, 0, 24);
 }
 
 void take_load(Words& words, Instruction& i) {

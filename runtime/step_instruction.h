@@ -63,7 +63,7 @@ struct Instruction {
     int64_t count = 0, a = 0, b = 0, c = 0, d = 0, from = 0, stride = 0, period = 0, rows = 0, lane_stride = 0;
     uint32_t k = 0, epsilon = 0;
     uint64_t to = 0, address = 0, keys = 0, values = 0;  // address: also where the rows of KEY and VALUE lie
-    uint64_t scales = 0, key_scales = 0, value_scales = 0;
+    uint64_t scales = 0, key_scales = 0, value_scales = 0, channel_stride = 0;
     Layer layer;  // LINEAR, EMBED: what the stream is; without the processor's part and the tokens
 };
 

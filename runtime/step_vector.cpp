@@ -272,10 +272,11 @@ void Step::keep_row(const Instruction& i, const float* a) {
     uint16_t& scale = state_.row_scales.data()[at];
     quantize_cache_row_below(a, m, parameters_.head_dim, reinterpret_cast<uint8_t*>(codes), scale);
 
-    const auto row = static_cast<uint64_t>(position_ + i.lane), beat = static_cast<uint64_t>(parameters_.matrix.beat / 8);
-    const auto width = static_cast<uint64_t>(parameters_.head_dim), bytes = (width + beat - 1) / beat * beat;
-    const uint64_t row_at = i.address + row * bytes, scale_at = i.address + i.scales + 2 * row;
-    uint8_t* to = memory_at(row_at, bytes, "a row of the cache");
+    const int64_t row = position_ + i.lane;
+    const auto beat = static_cast<uint64_t>(parameters_.matrix.beat / 8), width = static_cast<uint64_t>(parameters_.head_dim);
+    const uint64_t bytes = (width + beat - 1) / beat * beat;
+    const uint64_t codes_at = row_at(i.address, i, bytes, row), scale_at = row_at(i.address + i.scales, i, 2, row);
+    uint8_t* to = memory_at(codes_at, bytes, "a row of the cache");
     uint8_t* scale_to = memory_at(scale_at, 2, "a scale of the cache");
     std::memcpy(to, codes, width);
     std::memset(to + width, 0, bytes - width);
@@ -283,7 +284,7 @@ void Step::keep_row(const Instruction& i, const float* a) {
     const auto rows = kind == 1 ? Place::value_row : Place::key_row, scales = kind == 1 ? Place::value_scale : Place::key_scale;
     wrote(rows, i.lane, 0, codes, width, i.head);
     wrote(scales, i.lane, 0, &scale, 2, i.head);
-    wrote(Place::memory, 0, row_at, to, bytes);
+    wrote(Place::memory, 0, codes_at, to, bytes);
     wrote(Place::memory, 0, scale_at, scale_to, 2);
 }
 

@@ -140,8 +140,10 @@ def _quantize(instruction: Instruction, p: StepParameters, row: int, n: int) -> 
             codes, scale = _current(target is Target.KEY)
             yield _written(codes, (lane * p.kv_heads + head) * p.head_dim, n)
             yield _written(scale, lane * p.kv_heads + head, 1)
-            yield _written(Place.MEMORY, instruction["rows"] + row * p.row_bytes, p.row_bytes)
-            yield _written(Place.MEMORY, instruction["rows"] + instruction["scales"] + 2 * row, 2)
+            channel, row = p.row_place(row)
+            at = instruction["rows"] + 64 * instruction["channel_stride"] * channel
+            yield _written(Place.MEMORY, at + row * p.row_bytes, p.row_bytes)
+            yield _written(Place.MEMORY, at + instruction["scales"] + 2 * row, 2)
 
 
 def _current(key: bool) -> tuple[Place, Place]:
@@ -150,14 +152,21 @@ def _current(key: bool) -> tuple[Place, Place]:
     return Place.CURRENT_VALUE, Place.CURRENT_VALUE_SCALE
 
 
+def _cached(instruction: Instruction, p: StepParameters, position: int, address: int, size: int) -> Found:
+    """Rows of `size` bytes on all channels that they are dealt to."""
+    for channel in range(p.attention_channels):
+        at = address + 64 * instruction["channel_stride"] * channel
+        yield _read(Place.MEMORY, at, p.rows_on(channel, position) * size)
+
+
 def _cached_codes(instruction: Instruction, p: StepParameters, position: int, address: int, current: Place) -> Found:
-    yield _read(Place.MEMORY, address, position * p.row_bytes)
+    yield from _cached(instruction, p, position, address, p.row_bytes)
     for token in range(instruction["lane"] + 1):
         yield _read(current, (token * p.kv_heads + instruction["head"]) * p.head_dim, p.head_dim)
 
 
 def _cached_scales(instruction: Instruction, p: StepParameters, position: int, address: int, current: Place) -> Found:
-    yield _read(Place.MEMORY, address, 2 * position)
+    yield from _cached(instruction, p, position, address, 2)
     for token in range(instruction["lane"] + 1):
         yield _read(current, token * p.kv_heads + instruction["head"], 1)
 

@@ -175,8 +175,9 @@ def _keep(run: Run, instruction: Instruction, lane: int, a: Float32, largest: Fl
     head = lane * p.kv_heads + instruction["head"]
     state.write(Place.CURRENT_KEY if key else Place.CURRENT_VALUE, head * p.head_dim, z)
     state.write(Place.CURRENT_KEY_SCALE if key else Place.CURRENT_VALUE_SCALE, head, kept.scales)
-    row = run.position + lane
+    channel, row = p.row_place(run.position + lane)
+    at = instruction["rows"] + 64 * instruction["channel_stride"] * channel
     codes = np.append(z.view(np.uint8), np.zeros(p.row_bytes - len(z), np.uint8))
-    state.write(Place.MEMORY, instruction["rows"] + row * p.row_bytes, codes)
+    state.write(Place.MEMORY, at + row * p.row_bytes, codes)
     scale = kept.scales.astype("<u2").view(np.uint8)
-    state.write(Place.MEMORY, instruction["rows"] + instruction["scales"] + 2 * row, scale)
+    state.write(Place.MEMORY, at + instruction["scales"] + 2 * row, scale)

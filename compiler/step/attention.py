@@ -70,7 +70,13 @@ def keep_rows(emitter: Emitter, step: StepFunction, op: QuantizedCacheUpdateOp, 
                 lane,
                 width,
                 target=target,
-                values={"bits": 8, "head": head, "rows": place.rows(head), "scales": place.codes_bytes},
+                values={
+                    "bits": 8,
+                    "head": head,
+                    "rows": place.rows(head),
+                    "scales": place.codes_bytes,
+                    "channel_stride": place.channel_stride,
+                },
                 a=held.at(lane, head * width),
                 scalar_register=maximum,
             )
@@ -186,6 +192,7 @@ class _Attention:
             "key_scales": self.keys.codes_bytes,
             "values": self.values.rows(head),
             "value_scales": self.values.codes_bytes,
+            "channel_stride": self.keys.channel_stride,
             "stride": self.stride,
         }
         emitter.emit(Opcode.SCORES, fields, {"to": (scores, 0), "max_register": (maxima, 0)})
@@ -222,7 +229,13 @@ class _Attention:
                 scalar_register=(largest, 0),
             )
         to = emitter.buffer("values", group * width)
-        fields = {"lane": lane, "bank": bank, "head": head, "values": self.values.rows(head)}
+        fields = {
+            "lane": lane,
+            "bank": bank,
+            "head": head,
+            "values": self.values.rows(head),
+            "channel_stride": self.values.channel_stride,
+        }
         emitter.emit(Opcode.VALUES, fields, {"to": (to, 0)})
         self.summed[head, lane] = (to, sums)
 

@@ -8,7 +8,6 @@ from typing import Final
 from elastix.compiler.processor import matrix_engine, result_converter
 from elastix.compiler.processor.block_sequencer import SETUP_CYCLES
 from elastix.compiler.processor.step.attention_ports import chunks_of, lanes_of, scales_at_once, steps_of
-from elastix.compiler.processor.step.attention_sequencer import flush_cycles
 from elastix.compiler.processor.step.dispatcher import SETTLE_CYCLES
 from elastix.compiler.processor.step.instruction_fetch import PIECE
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode, Operation, Target
@@ -189,7 +188,7 @@ class Units:
         rows, own = self.rows(each)
         row = chunks_of(p)
         results = max(steps_of(p), p.group // p.vector_lanes) * p.head_dim
-        tail = row * own + flush_cycles(p) + 1 + results + result_converter.LATENCY + self.written + 2
+        tail = row * own + _flush(p) + 1 + results + result_converter.LATENCY + self.written + 2
         return rows * p.row_beats, row * rows, tail
 
     def attention_busy(self, each: Instruction, following: Instruction) -> int:
@@ -203,7 +202,7 @@ class Units:
         scales = 0
         if following.opcode is Opcode.SCORES:
             scales = 2 * self.scale_beats(rows) * (p.beat // 16) // scales_at_once(p) + 2 * own
-        return read + max(0, flush_cycles(p) + 1 + steps_of(p) * p.head_dim - scales)
+        return read + max(0, _flush(p) + 1 + steps_of(p) * p.head_dim - scales)
 
     # Loader.
 
@@ -247,6 +246,12 @@ class Units:
         """Cycles an instruction that the program takes to come, a piece at a time."""
         beats = max(1, 8 * INSTRUCTION_BYTES // self.parameters.beat)
         return (latency + 8 + PIECE * beats) / PIECE
+
+
+def _flush(p: StepParameters) -> int:
+    """From the last chunk of VALUES: until its products are in the accumulators, and until the scores that came before
+    are on their way, which go through the same converters."""
+    return max(5, lanes_of(p).bit_length() - 1)
 
 
 def _product(factor: int) -> int:

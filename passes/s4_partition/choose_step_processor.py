@@ -40,6 +40,7 @@ def choose_step_processor(
     channels: int = 1,
     vector_lanes: int = 4,
     attention_lanes: int = 0,
+    attention_channels: int = 1,
     max_burst: int = 64,
     fifo_beats: int = 256,
 ) -> None:
@@ -54,6 +55,7 @@ def choose_step_processor(
     channels: weight streams, each with a matrix engine of its own.
     vector_lanes: elements that the vector engine takes a cycle: 1, 2, 4 or 8.
     attention_lanes: bytes of a cached row taken a cycle, a power of two; 0: as many as a beat or a row has.
+    attention_channels: channels that rows of the caches are dealt to, a power of two up to `channels`.
     max_burst: beats of an AXI burst.
     fifo_beats: beats of a channel's FIFO, a power of two.
     """
@@ -86,6 +88,7 @@ def choose_step_processor(
         kv_heads=kv_heads,
         group=heads // kv_heads,
         attention_lanes=attention_lanes or min(beat // 8, width),
+        attention_channels=attention_channels,
         activations=_activations(module),
         features=tuple(name for name, used in _USED_BY.items() if next(iter(ops_of(module, used)), None) is not None),
     )

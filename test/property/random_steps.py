@@ -27,6 +27,7 @@ SLOT = 256
 SLOTS = 8
 MAGNITUDES, SIGNED, RESULTS = 0, 24, 48
 """Scalar registers for maxima of magnitudes, for signed maxima and for results."""
+KINDS = ("load", "each", "each", "each", "reduce", "quantize", "linear", "embed", "attention")
 SPECIAL = np.array([0, -0.0, 1.1754944e-38, -1.1754944e-38, 1e-45, 3.4028235e38, -3.4028235e38, 1, -1, 0.5], np.float32)
 
 
@@ -211,10 +212,19 @@ class Builder:
     def cache(self) -> tuple[int, int]:
         """Rows of any codes and of scales of one size; where, and bytes to the scales."""
         p = self.parameters
-        at = self.place(self.rng.integers(0, 256, (p.max_context, p.row_bytes)).astype(np.uint8))
-        exponents = self.rng.integers(1, 255, p.max_context) if self.extreme else self.rng.integers(110, 120, 1)
-        scales = exponents << 7 | self.rng.integers(0, 128, p.max_context)
-        return at, self.place(scales.astype("<u2")) - at
+        rows, part = p.channel_rows, 64 * self.channel_stride()
+        at, scales_at = self.reserve(part * p.attention_channels), -(-rows * p.row_bytes // 64) * 64
+        for here in range(at, at + part * p.attention_channels, part):
+            codes = self.rng.integers(0, 256, (rows, p.row_bytes)).astype(np.uint8)
+            exponents = self.rng.integers(1, 255, rows) if self.extreme else self.rng.integers(110, 120, 1)
+            scales = exponents << 7 | self.rng.integers(0, 128, rows)
+            self.contents += [(here, codes.tobytes()), (here + scales_at, scales.astype("<u2").tobytes())]
+        return at, scales_at
+
+    def channel_stride(self) -> int:
+        """Units of 64 bytes from a channel's part of a cache to the next's, a beat behind the scales included."""
+        rows = self.parameters.channel_rows
+        return -(-rows * self.parameters.row_bytes // 64) + -(-2 * rows // 64) + 1
 
     def attention(self, tokens: int) -> None:
         """A head of keys and values of one token, from queries to results."""
@@ -227,6 +237,7 @@ class Builder:
                 a = self.slot()
                 fields = {"scalar_register": self.magnitude(a, p.head_dim, token), "bits": 8, "head": head}
                 fields |= {"a": a, "count": p.head_dim, "lane": token, "rows": at, "scales": scales}
+                fields["channel_stride"] = self.channel_stride()
                 self.add(Opcode.VECTOR, operation=Operation.QUANTIZE, target=target, **fields)
         a, count = SLOT * self.number(0, 3), p.group * p.head_dim
         fields = {"scalar_register": self.magnitude(a, count, lane), "bits": 16, "bank": bank}
@@ -234,7 +245,7 @@ class Builder:
         self.add(Opcode.VECTOR, target=Target.QUERY, a=a, count=count, **fields, **quantize)
         to, stride, register = SLOT * self.number(0, 3), -(-p.max_context // 8) * 8, SIGNED + self.number(0, 15)
         where = {"keys": keys, "key_scales": key_scales, "values": values, "value_scales": value_scales}
-        where |= {"bank": bank, "head": head, "lane": lane}
+        where |= {"bank": bank, "head": head, "lane": lane, "channel_stride": self.channel_stride()}
         self.add(Opcode.SCORES, to=to, stride=stride, max_register=register, **where)
         largest = MAGNITUDES + self.number(0, 15)
         one = {"count": 1, "to_position": 1, "lane": lane, "bank": bank}
@@ -246,7 +257,8 @@ class Builder:
         for j in range(p.group):
             fields = {"a": to + j * stride, "scalar_register": largest, "bits": 16, "head": j}
             self.add(Opcode.VECTOR, operation=Operation.QUANTIZE, target=Target.PROBABILITY, **fields, **one)
-        self.add(Opcode.VALUES, values=values, bank=bank, head=head, lane=lane, to=SLOT * self.number(0, 3))
+        where = {name: where[name] for name in ("values", "bank", "head", "lane", "channel_stride")}
+        self.add(Opcode.VALUES, to=SLOT * self.number(0, 3), **where)
 
     def finish(self, tokens: tuple[int, ...], position: int) -> RandomStep:
         self.add(Opcode.END)
@@ -264,13 +276,16 @@ def p_heads(p: StepParameters) -> int:
 
 
 @st.composite
-def processors(draw: st.DrawFn) -> StepParameters:
-    """Small ones of every kind."""
+def processors(draw: st.DrawFn, attention_channels: int = 1) -> StepParameters:
+    """Small ones of every kind, with caches on so many channels at most."""
+    channels = draw(st.integers(1, max(3, attention_channels)))
+    counts = [1 << n for n in range(min(channels, attention_channels).bit_length())]
     return StepParameters(
         beat=draw(st.sampled_from([64, 128, 256, 512])),
         activation_bits=draw(st.integers(8, 12)),
         lanes=draw(st.integers(1, 3)),
-        channels=draw(st.integers(1, 3)),
+        channels=channels,
+        attention_channels=draw(st.sampled_from(counts)),
         max_tiles=draw(st.integers(1, 5)),
         vector_lanes=draw(st.sampled_from([1, 2, 4, 8])),
         vector_elements=SLOT * (SLOTS + 1),
@@ -284,8 +299,10 @@ def processors(draw: st.DrawFn) -> StepParameters:
 
 
 @st.composite
-def random_steps(draw: st.DrawFn, chosen: st.SearchStrategy[StepParameters] | None = None) -> RandomStep:
-    """Memories full of numbers, then a dozen of instructions of all kinds over them, for any of `processors`."""
+def random_steps(
+    draw: st.DrawFn, chosen: st.SearchStrategy[StepParameters] | None = None, kinds: tuple[str, ...] = KINDS
+) -> RandomStep:
+    """Memories full of numbers, then a dozen of instructions of these kinds over them, for any of `processors`."""
     p = draw(processors() if chosen is None else chosen)
     builder = Builder(p, np.random.default_rng(draw(st.integers(0, 2**32))), draw(st.booleans()))
     count = draw(st.integers(1, p.lanes))
@@ -295,7 +312,6 @@ def random_steps(draw: st.DrawFn, chosen: st.SearchStrategy[StepParameters] | No
     for slot in range(SLOTS + 1):
         builder.load(Target.VECTOR, SLOT * slot)
         builder.load(Target.CONSTANT, SLOT * slot)
-    kinds = ("load", "each", "each", "each", "reduce", "quantize", "linear", "embed", "attention")
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=12)):
         match kind:
             case "linear":

@@ -74,10 +74,34 @@ class Program:
         kept = quantize_rows(rows, 8)
         codes = np.zeros((p.max_context, p.row_bytes), np.uint8)
         codes[: len(rows), : p.head_dim] = kept.codes()
-        scales = np.zeros(p.max_context, np.uint16)
-        scales[: len(rows)] = kept.scales
-        at = self.place(codes)
-        return at, self.place(scales) - at, kept.values().astype(np.float64)
+        scales = np.zeros((p.max_context, 2), np.uint8)
+        scales[: len(rows)] = kept.scales.astype("<u2")[:, None].view(np.uint8)
+        at = self.place(bytes(64 * self.channel_stride * p.attention_channels))
+        for first, whole in ((at, codes), (at + self.scales, scales)):
+            for t, row in enumerate(whole):
+                here = self.row_at(first, t, whole.shape[1])
+                self.memory[here : here + len(row)] = row
+        return at, self.scales, kept.values().astype(np.float64)
+
+    @property
+    def scales(self) -> int:
+        """Bytes from a cache's rows to their scales."""
+        return -(-self.parameters.channel_rows * self.parameters.row_bytes // 64) * 64
+
+    @property
+    def channel_stride(self) -> int:
+        """Units of 64 bytes from a channel's part of a cache to the next's; one more than it takes."""
+        return (self.scales + 2 * self.parameters.channel_rows + 63) // 64 + 1
+
+    def row_at(self, first: int, t: int, size: int) -> int:
+        """Where row t of `size` bytes is of those that begin at `first`."""
+        channel, row = self.parameters.row_place(t)
+        return first + 64 * self.channel_stride * channel + row * size
+
+    def cached(self, first: int, size: int) -> NDArray[np.uint8]:
+        """All rows of `size` bytes in order, wherever they lie."""
+        places = [self.row_at(first, t, size) for t in range(self.parameters.max_context)]
+        return np.stack([self.memory[at : at + size] for at in places])
 
     def add(self, opcode: Opcode, **fields: int) -> int:
         """One more instruction, waiting for all before it but for waits that are given; its number."""

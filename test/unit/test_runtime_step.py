@@ -242,7 +242,8 @@ def test_a_host_in_c_runs_the_same_program() -> None:
     library.elastix_step_error.restype = ctypes.c_char_p
     p = PARAMETERS
     fields = [p.beat, p.activation_bits, p.lanes, p.channels, p.max_tiles, p.vector_elements, p.constant_elements]
-    fields += [p.max_context, p.head_dim, p.kv_heads, p.group, KINDS.index(p.activations[0]), (1 << len(FEATURES)) - 1]
+    fields += [p.max_context, p.head_dim, p.kv_heads, p.group, p.vector_lanes, p.attention_channels]
+    fields += [KINDS.index(p.activations[0]), (1 << len(FEATURES)) - 1]
     step = ctypes.c_void_p(library.elastix_step_create((ctypes.c_int32 * len(fields))(*fields)))
     assert step.value is not None
     program, at = table_program()

@@ -10,15 +10,17 @@ import pytest
 from random_llama import random_llama
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.image import write_image
 from elastix.compiler.importer.files import import_file
 from elastix.compiler.ir import PassFailed, new_context, parse, run_passes
 from elastix.compiler.numbers.step_oracle_hazards import check_hazards, order_of
 from elastix.compiler.options import CompileOptions
-from elastix.compiler.processor.step.instructions import Instruction, Unit
+from elastix.compiler.processor.step.instructions import Instruction, Opcode, Unit
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
 from elastix.passes.s5_lower.set_waits import set_waits
+from elastix.runtime.step_device import StepDevice, StepLayout, StepOutput
 
 WAITS = tuple(f"wait_{unit.name.lower()}" for unit in Unit)
 
@@ -38,10 +40,30 @@ def three_lanes(model: Path) -> LoweredStep:
     return lowered(model, lanes=3, beat=64)
 
 
-@pytest.mark.parametrize(("lanes", "beat"), [(1, 64), (1, 256), (3, 256)])
-def test_waits_order_the_program(model: Path, lanes: int, beat: int) -> None:
-    step = lowered(model, lanes=lanes, beat=beat)
+@pytest.mark.parametrize(("lanes", "beat", "dealt"), [(1, 64, 1), (1, 256, 1), (3, 256, 1), (3, 64, 4)])
+def test_waits_order_the_program(model: Path, lanes: int, beat: int, dealt: int) -> None:
+    step = lowered(model, lanes=lanes, beat=beat, channels=dealt, attention_channels=dealt)
     check_hazards(step.program, step.parameters)
+
+
+def test_rows_dealt_to_channels_change_no_logits(model: Path, tmp_path: Path) -> None:
+    """Runs of three tokens and of one, on 1, 2 and 4 channels with caches: every logit, in every bit."""
+    found: list[list[StepOutput]] = []
+    for dealt in (1, 2, 4):
+        step = lowered(model, lanes=3, beat=64, channels=4, attention_channels=dealt, vector_lanes=2)
+        strides = {each["channel_stride"] for each in step.program if each.opcode in (Opcode.SCORES, Opcode.VALUES)}
+        assert strides == {step.memory.caches[0].channel_stride}
+        assert (strides == {0}) == (dealt == 1)
+        write_image(tmp_path / "weights.bin", step.memory.image, step.weights())
+        device = StepDevice(StepLayout.of(step.manifest()), tmp_path / "weights.bin", step.program_bytes)
+        texts, position = ([3, 1, 4], [1], [5, 9, 2], [6], [5, 3, 5]), 0
+        found.append([])
+        for tokens in texts:
+            found[-1].append(device.step(tokens, position))
+            position += len(tokens)
+    for one, other, third in zip(*found, strict=True):
+        assert one.logits.tobytes() == other.logits.tobytes() == third.logits.tobytes()
+    assert np.ptp(found[0][0].logits) > 0
 
 
 def test_waits_order_the_program_anywhere(three_lanes: LoweredStep) -> None:
@@ -86,8 +108,8 @@ def is_refused(program: list[Instruction], parameters: StepParameters) -> bool:
 MANY = """
 "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1,
     max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 4, vector_elements = 8, constant_elements = 8,
-    max_context = 32, head_dim = 8, kv_heads = 1, group = 1, attention_lanes = 8, attention_channels = 1, activations = [], features = []}
-    : () -> ()
+    max_context = 32, head_dim = 8, kv_heads = 1, group = 1, attention_lanes = 8, attention_channels = 1,
+    activations = [], features = []} : () -> ()
 "epu.step_program"() ({
   "epu.instruction"() {opcode = "vector", values = {target = "VECTOR", count = 8}, buffers = {}} : () -> ()
   "epu.instruction"() {opcode = "vector", values = {target = "VECTOR", count = 8}, buffers = {}} : () -> ()

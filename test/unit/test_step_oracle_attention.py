@@ -1,7 +1,7 @@
 """Rope, cache rows, scores, exponentials and values of the step processor's oracle, against float64."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,9 @@ from unit.step_programs import PARAMETERS, Program, vector_memory
 
 from elastix.compiler.numbers.cache import CacheRows, quantize_rows
 from elastix.compiler.numbers.step_oracle import Results
+from elastix.compiler.numbers.step_oracle_state import Place
 from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
+from elastix.compiler.processor.step.parameters import StepParameters
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -32,7 +34,9 @@ class Cache:
 class Attention:
     """Attention over random rows at a position, for tokens that each add a row to the caches."""
 
-    def __init__(self, tokens: int, position: int, spread: float, seed: int) -> None:
+    def __init__(
+        self, tokens: int, position: int, spread: float, seed: int, parameters: StepParameters = PARAMETERS
+    ) -> None:
         generator = np.random.default_rng(seed)
         self.tokens, self.position = tokens, position
         normal = generator.standard_normal
@@ -42,7 +46,7 @@ class Attention:
         angle = generator.uniform(-3, 3, (CONTEXT, DH // 2))
         self.cos = np.tile(np.cos(angle), 2)
         self.sin = np.concatenate([-np.sin(angle), np.sin(angle)], axis=1)
-        self.program = Program()
+        self.program = Program(parameters)
         rows = (spread * normal((2, HEADS, position, DH))).astype(np.float32)
         self.keys, self.values = (
             [Cache(*self.program.place_cache(rows[which, head])) for head in range(HEADS)] for which in range(2)
@@ -79,7 +83,7 @@ class Attention:
         key, value = self.keys[head], self.values[head]
         a = LANE * lane + DH * head
         self._rope(lane, a + K, DH, 0)
-        fields = {"bits": 8, "count": DH, "head": head}
+        fields = {"bits": 8, "count": DH, "head": head, "channel_stride": self.program.channel_stride}
         where = {"a": a + K + TURNED, "rows": key.rows, "scales": key.scales}
         self._vector(Operation.QUANTIZE, lane, target=Target.KEY, **fields, **where)
         self._vector(Operation.COPY, lane, a=a + V, count=DH, maximum=Maximum.MAGNITUDE)
@@ -92,6 +96,7 @@ class Attention:
         self._rope(lane, a + Q, GROUP * DH, 2 * DH)
         self._vector(Operation.QUANTIZE, lane, target=Target.QUERY, a=a + Q + TURNED, **group)
         caches = {"keys": key.rows, "key_scales": key.scales, "values": value.rows, "value_scales": value.scales}
+        caches["channel_stride"] = self.program.channel_stride
         where = {"to": SCORES, "stride": 32, "max_register": 4, "bank": bank, "head": head, "lane": lane}
         self.program.add(Opcode.SCORES, **caches, **where)
         rows = {"count": 1, "to_position": 1, "bank": bank}
@@ -103,7 +108,7 @@ class Attention:
             where = {"target": Target.PROBABILITY, "a": SCORES + 32 * j, "scalar_register": 8, "bits": 16, "head": j}
             self._vector(Operation.QUANTIZE, lane, **where, **rows)
         where = {"bank": bank, "head": head, "lane": lane, "values": value.rows, "to": SUMS}
-        self.program.add(Opcode.VALUES, **where)
+        self.program.add(Opcode.VALUES, channel_stride=self.program.channel_stride, **where)
         for j in range(GROUP):
             where = {"a": SUMS + DH * j, "to": self.out(lane, head, j), "count": DH, "scalar_register": 6 + j}
             self._vector(Operation.SCALE_BY, lane, target=Target.VECTOR, **where)
@@ -114,9 +119,9 @@ class Attention:
 
     def kept(self, cache: Cache) -> CacheRows:
         """What the run wrote to a cache's rows."""
-        memory, here = self.program.memory, slice(self.position, self.position + self.tokens)
-        rows = memory[cache.rows :][: CONTEXT * PARAMETERS.row_bytes].reshape(CONTEXT, -1)
-        scales = memory[cache.rows + cache.scales :][: 2 * CONTEXT].view("<u2").astype(np.uint16)
+        here = slice(self.position, self.position + self.tokens)
+        rows = self.program.cached(cache.rows, PARAMETERS.row_bytes)
+        scales = self.program.cached(cache.rows + cache.scales, 2).ravel().view("<u2").astype(np.uint16)
         assert not rows[self.position + self.tokens :].any()
         return CacheRows(8, rows[here, :DH].view(np.int8), scales[here])
 
@@ -174,3 +179,36 @@ def test_rows_that_are_kept() -> None:
         kept = case.kept(case.keys[head])
         steps = np.abs(kept.values() - turned) / (kept.scales.astype(np.uint32) << 16).view(np.float32)[:, None]
         assert 0.1 < steps.max() < 0.6
+
+
+DEALT = [replace(PARAMETERS, channels=4, attention_channels=e, vector_lanes=2) for e in (1, 2, 4)]
+
+
+@pytest.mark.parametrize("position", [*range(11), 15, 16, 17, 22])
+def test_channels_that_rows_are_dealt_to_change_no_bit(position: int) -> None:
+    """Every place on the chip and every row of a cache, wherever it lies; of one token and of two."""
+    for tokens in (1, 2):
+        cases = [Attention(tokens, position, 1.0, position, parameters) for parameters in DEALT]
+        found = [case.run().state.arrays for case in cases]
+        for case, places in zip(cases[1:], found[1:], strict=True):
+            for place, values in found[0].items():
+                if place is not Place.MEMORY:
+                    np.testing.assert_array_equal(values, places[place])
+            for one, other in zip(cases[0].keys + cases[0].values, case.keys + case.values, strict=True):
+                for first, second, size in (
+                    (one.rows, other.rows, PARAMETERS.row_bytes),
+                    (one.rows + one.scales, other.rows + other.scales, 2),
+                ):
+                    rows = cases[0].program.cached(first, size)
+                    assert rows[position : position + tokens].any()
+                    np.testing.assert_array_equal(rows, case.program.cached(second, size))
+
+
+def test_rows_of_a_cache_are_dealt_in_words() -> None:
+    """As the contract says it, row by row; and how many of the first n each channel has."""
+    p = DEALT[2]
+    places = [p.row_place(t) for t in range(p.max_context)]
+    assert places == [(t // 2 % 4, t // 8 * 2 + t % 2) for t in range(24)]
+    for n in range(25):
+        assert [p.rows_on(e, n) for e in range(4)] == [sum(c == e for c, _ in places[:n]) for e in range(4)]
+    assert (p.channel_rows, replace(p, max_context=17).channel_rows, DEALT[0].channel_rows) == (6, 6, 24)

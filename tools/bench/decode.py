@@ -121,8 +121,8 @@ def fill_caches(device: StepDevice) -> None:
     caches = device.memory[layout.cache_address : layout.cache_address + layout.cache_bytes]
     caches[:] = np.random.default_rng(0).integers(0, 256, len(caches), dtype=np.uint8)
     place = CachePlace.of("", 0, parameters)
-    for head in range(0, len(caches), place.head_bytes):
-        scales = caches[head + place.codes_bytes : head + place.codes_bytes + 2 * parameters.max_context]
+    for part in range(0, len(caches), place.channel_bytes):
+        scales = caches[part + place.codes_bytes : part + place.codes_bytes + 2 * parameters.channel_rows]
         scales.view("<u2")[:] = _SCALE
 
 

@@ -95,6 +95,12 @@ class StepParameters(ProcessorParameters):
         turn, channel = divmod(word, self.attention_channels)
         return channel, turn * self.vector_lanes + lane
 
+    def rows_on(self, channel: int, rows: int) -> int:
+        """How many of the first `rows` rows of a cache lie on a channel."""
+        words, rest = divmod(rows, self.vector_lanes)
+        whole = len(range(channel, words, self.attention_channels)) * self.vector_lanes
+        return whole + (rest if words % self.attention_channels == channel else 0)
+
     @property
     def position_bits(self) -> int:
         """Bits of a number of rows, 0 … max_context."""
