@@ -11,12 +11,12 @@ from torch import Tensor
 class CompiledLogits:
     """As `evaluate_score.Logits` says; every window begins with empty caches.
 
-    step: logits [V] after a token at a position, earlier positions being in the caches; reset: empties them.
+    step: logits [T, V] after T tokens from a position on, earlier ones being in the caches; reset: empties them.
     """
 
     def __init__(
         self,
-        step: Callable[[int, int], NDArray[np.float32]],
+        step: Callable[[Sequence[int], int], NDArray[np.float32]],
         reset: Callable[[], None],
         pieces: Sequence[Sequence[int]],
     ) -> None:
@@ -26,5 +26,4 @@ class CompiledLogits:
         """Logits after the positions begin … end − 1: fp32 [end − begin, V]."""
         if begin == 0:
             self._reset()
-        piece = self._pieces[window]
-        return torch.tensor(np.stack([self._step(piece[at], at) for at in range(begin, end)]))
+        return torch.tensor(self._step(self._pieces[window][begin:end], begin))

@@ -11,8 +11,10 @@ from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hin
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.processor.parameters import ProcessorParameters
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 FILE_NAME: Final = "manifest.json"
+AGAIN: Final = "compile the model again"
+_SEAL: Final = ',\n "sha256": "{}"\n}}\n'
 T = TypeVar("T")
 
 
@@ -95,8 +97,8 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
-        """The same text for the same manifest, keys in the order of the fields."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        """The same text for the same manifest, keys in the order of the fields, sealed."""
+        return sealed(asdict(self))
 
     @classmethod
     def from_json(cls, text: str, source: str = FILE_NAME) -> "Manifest":
@@ -104,12 +106,32 @@ class Manifest:
         return read_json(cls, text, source)
 
 
+def sealed(fields_of: Mapping[str, Any]) -> str:
+    """JSON of these fields, and last `sha256`: that of the text without it."""
+    text = json.dumps(fields_of, indent=1, ensure_ascii=False)
+    return text.removesuffix("\n}") + _SEAL.format(_text_hash(text))
+
+
+def _text_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def is_sealed(text: str) -> bool:
+    """Whether this is what `sealed` has written, to the last byte."""
+    body = text[: -len(_SEAL.format("0" * 64))] + "\n}"
+    return text == body.removesuffix("\n}") + _SEAL.format(_text_hash(body))
+
+
 def read_json(kind: type[T], text: str, source: str) -> T:
-    """JSON text as the record `kind`; raises ElastixError naming the first field that is missing or of another type."""
+    """What `sealed` wrote, as the record `kind`.
+
+    Raises ElastixError for another format version, for text that was changed since, and naming the first field that is
+    missing or of another type.
+    """
     try:
         raw: Any = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ElastixError(f"{source} is not JSON: {error}", do="compile the model again") from error
+        raise ElastixError(f"{source} is not JSON: {error}", do=AGAIN) from error
     version = cast(dict[str, Any], raw).get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:
         raise ElastixError(
@@ -117,11 +139,14 @@ def read_json(kind: type[T], text: str, source: str) -> T:
             wanted=f"version {FORMAT_VERSION}",
             do="compile the model again with this version of Elastix",
         )
-    return _read(kind, raw, source)
+    if not is_sealed(text):
+        raise ElastixError(f"{source} is not as it was written", wanted="its own SHA-256 to fit", do=AGAIN)
+    values = cast(dict[str, Any], raw)
+    return _read(kind, {name: value for name, value in values.items() if name != "sha256"}, source)
 
 
 def _fail(where: str, value: Any, wanted: str) -> ElastixError:
-    return ElastixError(f"{where} is {json.dumps(value)[:80]}", wanted=wanted, do="compile the model again")
+    return ElastixError(f"{where} is {json.dumps(value)[:80]}", wanted=wanted, do=AGAIN)
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
@@ -153,10 +178,10 @@ def _read_record(kind: Any, value: dict[str, Any], where: str) -> Any:
     hints = get_type_hints(kind)
     for name in value:
         if name not in names:
-            raise ElastixError(f"{where} has a field {name!r}", wanted=", ".join(names), do="compile the model again")
+            raise ElastixError(f"{where} has a field {name!r}", wanted=", ".join(names), do=AGAIN)
     for name in names:
         if name not in value and name != "error":
-            raise ElastixError(f"{where} has no field {name!r}", wanted=", ".join(names), do="compile the model again")
+            raise ElastixError(f"{where} has no field {name!r}", wanted=", ".join(names), do=AGAIN)
     return kind(**{name: _read(hints[name], item, f"{where}: {name}") for name, item in value.items()})
 
 
@@ -168,22 +193,26 @@ def file_hash(path: Path) -> str:
 
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of an output folder, every file it names being there with its hash; raises ElastixError else."""
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise ElastixError(f"no {FILE_NAME} in {folder}", wanted="a folder that `elastix compile` wrote")
-    manifest = Manifest.from_json(path.read_text(encoding="utf-8"), str(path))
+    manifest = Manifest.from_json(manifest_text(folder), str(folder / FILE_NAME))
     check_hashes(folder, manifest.hashes)
     return manifest
 
 
+def manifest_text(folder: Path) -> str:
+    """The text of a folder's manifest, what is no UTF-8 replaced; raises ElastixError where there is no such file."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ElastixError(f"no {FILE_NAME} in {folder}", wanted="a folder that `elastix compile` wrote")
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
 def check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
     """Raises ElastixError for the first file of a folder that is not there, or is not what its SHA-256 says."""
-    again = "compile the model again"
     for name, wanted in hashes.items():
         file = folder / name
         if not file.is_file():
-            raise ElastixError(f"no {name} in {folder}", wanted="every file of the manifest", do=again)
+            raise ElastixError(f"no {name} in {folder}", wanted="every file of the manifest", do=AGAIN)
         found = file_hash(file)
         if found != wanted:
             wanted = f"{wanted[:16]}… as in the manifest"
-            raise ElastixError(f"{file} has SHA-256 {found[:16]}…", wanted=wanted, do=again)
+            raise ElastixError(f"{file} has SHA-256 {found[:16]}…", wanted=wanted, do=AGAIN)

@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.manifest import load_manifest
 from elastix.compiler.processor.step.assembly import reference, to_text
 from elastix.compiler.processor.step.instructions import decode_program
 from elastix.compiler.program_runner import PROGRAM_FILE
-from elastix.compiler.step.manifest import is_step_folder
+from elastix.compiler.step.manifest import is_step_folder, load_step_manifest
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,10 +35,13 @@ def command(argv: list[str]) -> int:
     path: Path = arguments.folder
     if path.is_dir():
         if not is_step_folder(path):
+            load_manifest(path)  # which says what is wrong with a manifest that cannot be read
             raise ElastixError(
                 f"{path} has no program of a step processor", wanted="a folder of elastix compile --whole-step"
             )
         path = path / PROGRAM_FILE
+    if is_step_folder(path.parent):
+        load_step_manifest(path.parent)  # which refuses files that are not as they were written
     if not path.is_file():
         raise ElastixError(f"no file {path}", wanted="a program.bin, or the folder that has it")
     for number, instruction in enumerate(decode_program(path.read_bytes())[:count]):

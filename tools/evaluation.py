@@ -23,6 +23,7 @@ from elastix.compiler.precision.expected import Expectation, LayerErrors
 from elastix.compiler.precision.plan_folder import REPORT_FILE
 from elastix.compiler.precision.streamed_logits import Within
 from elastix.compiler.precision.streamed_model import StreamedModel
+from elastix.compiler.program_runner import WEIGHTS_FILE
 from elastix.compiler.stages import Stages
 from elastix.compiler.tokenizer import TextCodec
 from elastix.tools.session import Session
@@ -59,7 +60,7 @@ def evaluate(arguments: argparse.Namespace, stages: Stages) -> Evaluation:
     Raises ElastixError for options that do not go together, and for whatever is wrong with the text and the models.
     """
     with ExitStack() as stack:
-        if (arguments.model / FILE_NAME).is_file():
+        if any((arguments.model / name).is_file() for name in (FILE_NAME, WEIGHTS_FILE)):
             return _compiled(arguments, stages, stack)
         return _files(arguments, stages, stack)
 

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 import zipfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.generate import greedy
+from elastix.compiler.generate import CacheFull, greedy, in_pieces
 from elastix.compiler.step.manifest import is_step_folder
 from elastix.compiler.tokenizer import TextCodec, load
 from elastix.runtime.engines import ENGINES
@@ -86,33 +87,54 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
     prefill, last = arguments.prefill_engine, len(prompt) - 1
     session.use_named(prefill)  # so that an engine that cannot be opened shows now
 
-    def step(token: int, position: int) -> NDArray[np.float32]:
+    def step(tokens: Sequence[int], position: int) -> NDArray[np.float32]:
         session.use_named(prefill if position < last else None)
-        return session.step(token, position)
+        return session.step(tokens, position)
 
-    begun = read = time.perf_counter()
+    begun = read = answered_at = time.perf_counter()
     answered: list[int] = []
+    full: CacheFull | None = None
     end = frozenset[int]() if codec is None else codec.end_of_text
-    steps = greedy(step, prompt, arguments.tokens, max_context=session.max_context, end=end)
+    pieces = in_pieces(prompt, session.lanes, last_alone=prefill is not None)
     with Progress(transient=True, disable=arguments.json or not sys.stderr.isatty()) as bar:
         reading = bar.add_task("reading the prompt", total=len(prompt))
-        for decoded in steps:
-            bar.update(reading, completed=decoded.position + 1, visible=decoded.prompt)
-            if decoded.prompt:
-                read = time.perf_counter()
-                continue
-            answered.append(decoded.token)
-            if not arguments.json:
-                print(_text(codec, answered)[len(_text(codec, answered[:-1])) :], end="", flush=True)
+        try:
+            for decoded in greedy(step, pieces, arguments.tokens, max_context=session.max_context, end=end):
+                if decoded.prompt:
+                    read = time.perf_counter()
+                    bar.update(reading, completed=decoded.position + 1, visible=decoded.position < last)
+                    continue
+                answered.append(decoded.token)
+                answered_at = time.perf_counter()
+                if not arguments.json:
+                    print(_text(codec, answered)[len(_text(codec, answered[:-1])) :], end="", flush=True)
+        except CacheFull as error:
+            full = error
     ended = time.perf_counter()
     figures: dict[str, Any] = {"text": _text(codec, answered), "ids": answered, "prompt_ids": prompt}
-    figures["tokens_per_second"] = len(answered) / (ended - read)
+    figures["prompt_runs"] = len(pieces)
+    figures["prompt_tokens_per_second"] = len(prompt) / (read - begun)
+    # The first token of the answer comes with the prompt's last.
+    figures["tokens_per_second"] = (len(answered) - 1) / (answered_at - read) if len(answered) > 1 else None
     figures |= session.figures({"prompt": read - begun, "answer": ended - read})
     if not arguments.json:
         print()
-        speed = f"{len(answered)} tokens at {figures['tokens_per_second']:.1f} tokens/s"
-        print(f"{speed} on {session.summary()}", file=sys.stderr)
+        print(f"{_speeds(figures)} on {session.summary()}", file=sys.stderr)
+    if full is not None:
+        if arguments.json:
+            print(json.dumps(figures))
+        raise full
     return figures
+
+
+def _speeds(figures: Mapping[str, Any]) -> str:
+    """What was read and what was answered, how fast."""
+    read, runs, answered = len(figures["prompt_ids"]), figures["prompt_runs"], len(figures["ids"])
+    speed = figures["tokens_per_second"]
+    return (
+        f"{read} tokens of prompt in {runs} run{'s' if runs > 1 else ''} at {figures['prompt_tokens_per_second']:.1f} "
+        f"tokens/s, {answered} of answer" + ("" if speed is None else f" at {speed:.1f} tokens/s")
+    )
 
 
 def _ids(text: str | None) -> list[int]:

@@ -1,6 +1,7 @@
 """A compiled model with the engines that were asked for, and what running it cost."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,22 @@ class Session:
         """Empty the caches."""
         self.program.reset()
 
-    def step(self, token: int, position: int) -> NDArray[np.float32]:
-        """Logits [V] after a token at a position."""
+    @property
+    def lanes(self) -> int:
+        """Tokens that a run takes at most: compiled steps have one."""
+        return 1
+
+    def step(self, tokens: Sequence[int], position: int) -> NDArray[np.float32]:
+        """Logits [T, V] after each of T tokens, the first at `position`; a run for each of them."""
+        return np.stack([self._step(token, position + after) for after, token in enumerate(tokens)])
+
+    def _step(self, token: int, position: int) -> NDArray[np.float32]:
+        if not 0 <= position < self.max_context:
+            raise ElastixError(
+                f"position {position}",
+                wanted=f"0 to {self.max_context - 1}, the rows of the caches",
+                do="use a shorter text, or compile with a longer --max-context",
+            )
         outputs = self.program.run({"ids": np.array([[token]]), "positions": np.array([position])})
         return outputs[self.program.manifest.results[0].name].reshape(-1)
 

@@ -1,6 +1,7 @@
 """A compiled decode step with the engines that were asked for, and what running it cost."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,14 @@ class StepSession:
         """Empty the caches."""
         self.device.reset()
 
-    def step(self, token: int, position: int) -> NDArray[np.float32]:
-        """Logits [V] after a token at a position."""
-        return self.device.step([token], position).logits[0]
+    @property
+    def lanes(self) -> int:
+        """M, the tokens that a run takes at most."""
+        return self.manifest.step_processor.lanes
+
+    def step(self, tokens: Sequence[int], position: int) -> NDArray[np.float32]:
+        """Logits [T, V] after each of T tokens, the first at `position`; M tokens a run."""
+        return self.device.step(tokens, position).logits
 
     def figures(self, seconds: dict[str, float]) -> dict[str, Any]:
         """What `--json` prints of every run."""

@@ -1,12 +1,19 @@
 """What lies where in the output folder of a whole decode step."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from elastix.compiler.errors import ElastixError
-from elastix.compiler.manifest import FILE_NAME, FORMAT_VERSION, HostParameter, Layer, check_hashes, read_json
+from elastix.compiler.manifest import (
+    FILE_NAME,
+    FORMAT_VERSION,
+    HostParameter,
+    Layer,
+    check_hashes,
+    manifest_text,
+    read_json,
+    sealed,
+)
 from elastix.compiler.processor.step.parameters import StepParameters
 
 
@@ -46,21 +53,18 @@ class StepManifest:
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
-        """The same text for the same manifest, keys in the order of the fields."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        """The same text for the same manifest, keys in the order of the fields, sealed."""
+        return sealed(asdict(self))
 
 
 def is_step_folder(folder: Path) -> bool:
     """Whether the folder holds a whole decode step: its manifest names a step processor."""
     path = folder / FILE_NAME
-    return path.is_file() and '"step_processor"' in path.read_text(encoding="utf-8")[:200]
+    return path.is_file() and b'"step_processor"' in path.read_bytes()[:200]
 
 
 def load_step_manifest(folder: Path) -> StepManifest:
     """The manifest of an output folder, every file it names being there with its hash; raises ElastixError else."""
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise ElastixError(f"no {FILE_NAME} in {folder}", wanted="a folder that `elastix compile` wrote")
-    manifest = read_json(StepManifest, path.read_text(encoding="utf-8"), str(path))
+    manifest = read_json(StepManifest, manifest_text(folder), str(folder / FILE_NAME))
     check_hashes(folder, manifest.hashes)
     return manifest

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import yaml
 
 from elastix.compiler.errors import ElastixError
+from elastix.compiler.manifest import is_sealed
 from elastix.compiler.processor.step.parameters import StepParameters
 
 _SAME: Final = {
@@ -30,10 +31,17 @@ def read_processor(path: Path) -> StepParameters:
     if not path.is_file():
         raise ElastixError(f"no file {path}", wanted="a manifest.json, or parameters as YAML")
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))  # of which JSON is a part
+        text = path.read_text(encoding="utf-8")
+        content: Any = yaml.safe_load(text)  # of which JSON is a part
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ElastixError(f"{path} is not YAML: {error}", wanted="a manifest.json, or parameters as YAML") from None
     values = cast(dict[str, Any], content) if isinstance(content, dict) else {}
+    if "sha256" in values and not is_sealed(text):
+        raise ElastixError(
+            f"{path} is not as it was written",
+            wanted="its own SHA-256 to fit",
+            do="write what you want of its step_processor into a YAML file",
+        )
     values = values.get("step_processor", values)
     known: dict[str, Any] = {each.name: each.default for each in fields(StepParameters)}
     if not values or not known.keys() >= values.keys():

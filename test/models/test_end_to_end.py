@@ -109,8 +109,15 @@ def test_a_context_longer_than_the_model(tiny_model: Path, tmp_path: Path, capsy
 
 
 def test_more_tokens_than_the_cache_holds(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(tiny), "--ids", "1,2", "--tokens", "31"]) == 1
-    assert "wanted: at most 32 together, the length of the cache" in capsys.readouterr().err
+    """The last token of the answer need not be in the cache; what comes before the error stays."""
+    assert main(["run", str(tiny), "--ids", "1,2", "--tokens", "31"]) == 0
+    whole = capsys.readouterr().out
+    assert main(["run", str(tiny), "--ids", "1,2", "--tokens", "32"]) == 1
+    streams = capsys.readouterr()
+    assert streams.out == whole
+    assert "31 of 32 tokens of answer after 2 of prompt, and the cache is full; wanted: at most 32 " in streams.err
+    assert main(["run", str(tiny), "--ids", ",".join(["1"] * 33), "--tokens", "1"]) == 1
+    assert "33 tokens of prompt; wanted: at most 32, the length of the cache" in capsys.readouterr().err
 
 
 def test_a_changed_file_is_refused(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

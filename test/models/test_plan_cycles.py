@@ -52,7 +52,7 @@ def bytes_and_cycles(model: Path, folder: Path, plan: str) -> tuple[int, int]:
     with ExitStack() as stack:
         session = Session(out, "rtl", None, stack)
         session.use(session.chosen)
-        session.step(5, 0)
+        session.step([5], 0)
         return stream_of_manifest(load_manifest(out)).bytes, simulated_cycles(session.engine)
 
 

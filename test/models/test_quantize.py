@@ -60,7 +60,7 @@ def launches_compared(folder: Path, engine: str, beside: str, tokens: int) -> in
         session.use(session.chosen)
         token = 1
         for position in range(tokens):
-            token = int(session.step(token, position).argmax())
+            token = int(session.step([token], position).argmax())
         assert session.checked is not None
         return session.checked.launches
 

@@ -14,4 +14,4 @@
 // REFERENCE: ## 2 VECTOR, on the vector unit
 // REFERENCE: | epsilon | 12 | 31…0 | SQUARES: fp32, added to the mean |
 // NOISE: error: instruction 0: opcode 32; wanted: 0 END, 1 LINEAR,
-// FOLDER: error: {{.*}}.folder has no program of a step processor; wanted: a folder of elastix compile --whole-step
+// FOLDER: error: no manifest.json in {{.*}}.folder; wanted: a folder that `elastix compile` wrote

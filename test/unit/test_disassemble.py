@@ -34,7 +34,7 @@ def test_the_instruction_set(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_has_no_program(program: Path, tmp_path: Path) -> None:
     for path, options, found in (
         (tmp_path / "nothing", (), "no file"),
-        (tmp_path, (), "has no program of a step processor"),
+        (tmp_path, (), "no manifest.json in"),
         (program, ("--count", "0"), "--count 0"),
     ):
         with pytest.raises(ElastixError, match=found):
