@@ -8,6 +8,7 @@ from elastix.compiler.boards import board
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.numbers.plan import default_format
 from elastix.compiler.processor.parameters import ProcessorParameters
+from elastix.compiler.processor.step.parameters import VECTOR_LANES
 
 ROTATIONS: Final[dict[str, tuple[str, ...]]] = {
     "none": (),
@@ -66,8 +67,8 @@ class CompileOptions:
         for name, bits in (("key", self.key_bits), ("value", self.value_bits)):
             if bits not in (4, 8, 32):
                 raise ElastixError(f"{name}s of {bits} bits", wanted="4 or 8 bits, or 32 for fp32")
-        if self.vector_lanes not in (1, 2, 4, 8):
-            raise ElastixError(f"--vector-lanes {self.vector_lanes}", wanted="1, 2, 4 or 8")
+        if self.vector_lanes not in VECTOR_LANES:
+            raise ElastixError(f"--vector-lanes {self.vector_lanes}", wanted=", ".join(map(str, VECTOR_LANES)))
         if self.whole_step and (self.key_bits, self.value_bits) != (8, 8):
             raise ElastixError(
                 f"--whole-step with keys of {self.key_bits} and values of {self.value_bits} bits",

@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--vector-lanes",
         type=int,
         metavar="L",
-        help="with --whole-step: elements that the vector engine takes a cycle: 1, 2, 4 or 8 (default 4)",
+        help="with --whole-step: elements that the vector engine takes a cycle: 1, 2, 4, 8 or 16 (default 4)",
     )
     processor = result.add_mutually_exclusive_group()
     processor.add_argument(

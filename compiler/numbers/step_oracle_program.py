@@ -14,7 +14,7 @@ from elastix.compiler.processor.step.instructions import (
     Operation,
     Target,
 )
-from elastix.compiler.processor.step.parameters import ALIGNMENT, SCALAR_REGISTERS, StepParameters
+from elastix.compiler.processor.step.parameters import SCALAR_REGISTERS, StepParameters
 
 _ELEMENTS = {
     Opcode.LINEAR: ("from",),
@@ -47,8 +47,8 @@ def _faults(instruction: Instruction, p: StepParameters) -> Iterator[tuple[str, 
         if feature not in p.features:
             yield f"no feature {feature}", f"one of {', '.join(p.features)}"
     for name in _ELEMENTS.get(opcode, ()):
-        if instruction[name] % ALIGNMENT:
-            yield f"{name} {instruction[name]}", f"a multiple of {ALIGNMENT}"
+        if instruction[name] % p.alignment:
+            yield f"{name} {instruction[name]}", f"a multiple of {p.alignment}"
     yield from _address_faults(instruction, p.beat // 8)
     if opcode in (Opcode.LINEAR, Opcode.EMBED):
         yield from _weight_faults(instruction, p)
@@ -134,7 +134,7 @@ def _linear_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
         yield f"arg max of {operation.name}", "COPY"
     if target is Target.MEMORY and operation is not Operation.COPY:
         yield f"operation {operation.name} on the way to MEMORY", "COPY"
-    unit = p.beat // 8 if target is Target.MEMORY else ALIGNMENT
+    unit = p.beat // 8 if target is Target.MEMORY else p.alignment
     if instruction["to"] % unit or instruction["lane_stride"] % unit:
         yield f"to {instruction['to']:#x}, lane_stride {instruction['lane_stride']:#x}", f"multiples of {unit}"
     if instruction["rows"] > instruction["row_blocks"] * p.rows:
@@ -146,8 +146,8 @@ def _linear_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
 def _vector_faults(instruction: Instruction, p: StepParameters) -> Iterator[tuple[str, str]]:
     operation, target = Operation(instruction["operation"]), Target(instruction["target"])
     count, period = instruction["count"], instruction["period"]
-    if period % ALIGNMENT:
-        yield f"period {period}", f"a multiple of {ALIGNMENT}"
+    if period % p.alignment:
+        yield f"period {period}", f"a multiple of {p.alignment}"
     if operation is Operation.QUANTIZE:
         yield from _quantize_faults(instruction, target, p)
     elif target not in (Target.NONE, Target.VECTOR, Target.CONSTANT):

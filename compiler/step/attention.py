@@ -9,7 +9,6 @@ from typing import Final
 from elastix.compiler.arena import aligned
 from elastix.compiler.ir import RefusedOp, Value, element_of, shape_of
 from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
-from elastix.compiler.processor.step.parameters import ALIGNMENT
 from elastix.compiler.step.emitter import At, Emitter, Held
 from elastix.compiler.step.layout import query_scale, rope_of
 from elastix.compiler.step.memory import CachePlace
@@ -144,7 +143,7 @@ class _Attention:
         p = emitter.parameters
         self.width, self.group = p.head_dim, p.group
         self.keys, self.values = _caches(emitter, step, op)
-        self.stride = aligned(p.max_context, ALIGNMENT)
+        self.stride = aligned(p.max_context, p.alignment)
         self.queries = emitter.hold("queries", q.count)
         self.query_maxima: dict[tuple[int, int], At] = {}
         self.result = emitter.hold("attention", q.count, maximum=True)

@@ -4,16 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from elastix.compiler.arena import aligned
 from elastix.compiler.boards import USABLE, Board
 from elastix.compiler.processor.step.instructions import Instruction, Opcode
-from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.parameters import VECTOR_LANES, StepParameters
 from elastix.compiler.step.area import Cells, block_rams, cells_of
 from elastix.compiler.step.cycles import Prediction, predict
 from elastix.compiler.step.cycles_stream import Supply
 
 BEATS: Final = (64, 128, 256, 512)
 CHANNELS: Final = (1, 2, 4, 8, 16, 32)
-VECTOR_LANES: Final = (1, 2, 4, 8)
+WIDE: Final = 4096
+"""Bits of weights a cycle from which on processors with more vector lanes are looked at, instead of those with one."""
 FIFOS: Final = (64, 256, 1024)
 FREE: Final = ("beat", "channels", "vector_lanes", "attention_lanes", "fifo_beats")
 """Parameters that are chosen, where the user does not say."""
@@ -82,6 +84,8 @@ def candidates(
 ) -> list[Candidate]:
     """All of them, the fastest first. draft: what the program was made for, with the sizes of its memories."""
     position = draft.max_context // 2
+    sizes = {name: aligned(getattr(draft, name), VECTOR_LANES[-1]) for name in ("vector_elements", "constant_elements")}
+    draft = replace(draft, **sizes)
     areas = _Areas(draft)
     found: list[Candidate] = []
     for beat in _choices("beat", BEATS, fixed):
@@ -106,7 +110,9 @@ def _shapes(here: StepParameters, board: Board, fixed: Mapping[str, int]) -> Ite
     # A FIFO that never starves is deep enough for a burst and the way to memory; deeper ones hide stalls.
     enough = [each for each in FIFOS if each >= latency + here.max_burst + 16][:2]
     for channels in _choices("channels", [each for each in CHANNELS if each <= board.channels], fixed):
-        for lanes in _choices("vector_lanes", VECTOR_LANES, fixed):
+        lanes_here = VECTOR_LANES[1:] if channels * here.beat >= WIDE else VECTOR_LANES[:-1]
+        some = [each for each in lanes_here if each <= here.head_dim]
+        for lanes in _choices("vector_lanes", some, fixed):
             for attention in _choices("attention_lanes", sorted({most, max(1, most // 4)}), fixed):
                 for fifo in _choices("fifo_beats", enough or FIFOS[-1:], fixed):
                     yield {

@@ -12,7 +12,7 @@ from elastix.compiler.processor.step.dispatcher import SETTLE_CYCLES
 from elastix.compiler.processor.step.instruction_fetch import PIECE
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode, Operation, Target
 from elastix.compiler.processor.step.parameters import StepParameters
-from elastix.compiler.processor.step.tile_collector import LATENCY as COLLECTOR
+from elastix.compiler.processor.step.tile_collector import latency as collector_latency
 from elastix.compiler.processor.step.vector_timing import INTEGERS, Timing
 
 BEGIN: Final = 2
@@ -106,7 +106,7 @@ class Units:
         words = -(-count // self.parameters.vector_lanes)
         match operation:
             case Operation.QUANTIZE:
-                return Pass(t.quantizing_wait, words, INTEGERS + COLLECTOR + 3, 0)
+                return Pass(t.quantizing_wait, words, INTEGERS + collector_latency(self.parameters) + 3, 0)
             case Operation.SQUARES | Operation.MEAN:
                 return Pass(t.quantizing_wait, words, t.squares_finished + 2, t.squares_finished + 1)
             case Operation.EXPONENTIAL:

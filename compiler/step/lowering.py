@@ -3,7 +3,6 @@
 from elastix.compiler.image import LayerPlace
 from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value
 from elastix.compiler.processor.step.instructions import Maximum, Operation, Target
-from elastix.compiler.processor.step.parameters import ALIGNMENT
 from elastix.compiler.step.attention import attend, keep_rows
 from elastix.compiler.step.emitter import Emitter, Held
 from elastix.compiler.step.layout import position_table
@@ -138,8 +137,9 @@ class _Lowering:
             if rows != 1:
                 raise RefusedOp(op, f"{rows} rows of a token", wanted="one", do="compile without --whole-step")
             return layer_norm(self.emitter, x, weight, argument_name(self.step, op, op.bias), eps=op.eps)
-        if rows > 1 and x.count // rows % ALIGNMENT:
-            raise RefusedOp(op, f"rows of {x.count // rows} elements", wanted=f"a multiple of {ALIGNMENT}")
+        unit = self.emitter.parameters.alignment
+        if rows > 1 and x.count // rows % unit:
+            raise RefusedOp(op, f"rows of {x.count // rows} elements", wanted=f"a multiple of {unit}")
         return rms_norm(self.emitter, x, weight, eps=op.eps, maximum=wants_maximum(op.result), rows=rows)
 
     def linear(self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value) -> Held:

@@ -53,7 +53,7 @@ def choose_step_processor(
     beat: bits that an engine takes a cycle and channel: 64, 128, 256 or 512.
     lanes: tokens that share one pass over the weights.
     channels: weight streams, each with a matrix engine of its own.
-    vector_lanes: elements that the vector engine takes a cycle: 1, 2, 4 or 8.
+    vector_lanes: elements that the vector engine takes a cycle: 1, 2, 4, 8 or 16.
     attention_lanes: bytes of a cached row taken a cycle, a power of two; 0: as many as a beat or a row has.
     attention_channels: channels that rows of the caches are dealt to, a power of two up to `channels`.
     max_burst: beats of an AXI burst.
@@ -81,8 +81,8 @@ def choose_step_processor(
         max_burst=max_burst,
         fifo_beats=fifo_beats,
         vector_lanes=vector_lanes,
-        vector_elements=ALIGNMENT,
-        constant_elements=ALIGNMENT,
+        vector_elements=max(ALIGNMENT, vector_lanes),
+        constant_elements=max(ALIGNMENT, vector_lanes),
         max_context=rows,
         head_dim=width,
         kv_heads=kv_heads,

@@ -6,12 +6,10 @@ from elastix.compiler.arena import Lifetime, aligned, place
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import RefusedOp, compiler_pass
 from elastix.compiler.ir.core import ModuleOp
-from elastix.compiler.processor.step.parameters import ALIGNMENT, ELEMENT_BITS, SCALAR_REGISTERS
+from elastix.compiler.processor.step.parameters import ELEMENT_BITS, SCALAR_REGISTERS
 from elastix.compiler.step.program import step_program_of
 from elastix.dialects.epu import BufferOp
 
-_UNIT: Final[dict[str, int]] = {"vector": ALIGNMENT, "constant": ALIGNMENT, "scalar": 1}
-"""Elements that addresses are multiples of."""
 _LIMIT: Final = {"vector": 1 << ELEMENT_BITS, "constant": 1 << ELEMENT_BITS, "scalar": SCALAR_REGISTERS}
 _WHAT: Final = {
     "vector": "elements of vector memory",
@@ -41,7 +39,9 @@ def allocate_buffers(module: ModuleOp) -> None:
                 raise RefusedOp(op, f"the buffer @{symbol}", wanted="one of the program's")
             alive[symbol] = (alive.get(symbol, (index, index))[0], index)
     sizes: dict[str, int] = {}
-    for kind, unit in _UNIT.items():
+    unit_of_elements = program.processor.parameters().alignment
+    for kind in _LIMIT:
+        unit = 1 if kind == "scalar" else unit_of_elements
         buffers = [each for each in program.buffers if each.place == kind and each.sym_name in alive]
         sizes[kind] = _allocate(buffers, alive, unit)
         if sizes[kind] > _LIMIT[kind]:
@@ -50,7 +50,7 @@ def allocate_buffers(module: ModuleOp) -> None:
                 wanted=f"at most {_LIMIT[kind]:,}",
                 do="choose a smaller model, a shorter context or fewer token lanes",
             )
-    vector, constant = (aligned(max(sizes[kind], ALIGNMENT), ALIGNMENT) for kind in ("vector", "constant"))
+    vector, constant = (aligned(max(sizes[kind], 1), unit_of_elements) for kind in ("vector", "constant"))
     program.processor.resize(vector, constant)
     for each in program.buffers:
         if each.sym_name not in alive:

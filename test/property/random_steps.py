@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from launches import formats, random_rows
 from numpy.typing import NDArray
 
+from elastix.compiler.arena import aligned
 from elastix.compiler.numbers.formats import Format, Geometry
 from elastix.compiler.numbers.pack import pack_layer, place_segments
 from elastix.compiler.processor.step.instructions import (
@@ -19,7 +20,7 @@ from elastix.compiler.processor.step.instructions import (
     Operation,
     Target,
 )
-from elastix.compiler.processor.step.parameters import ACTIVATIONS, StepParameters
+from elastix.compiler.processor.step.parameters import ACTIVATIONS, VECTOR_LANES, StepParameters
 
 PROGRAM = 1 << 14
 SLOT = 256
@@ -101,7 +102,8 @@ class Builder:
         self.add(Opcode.LOAD, target=chosen, to=self.slot() if to is None else to, **fields)
 
     def slot(self) -> int:
-        return SLOT * self.number(0, SLOTS - 1) + 8 * self.number(0, 2)
+        unit = self.parameters.alignment
+        return SLOT * self.number(0, SLOTS - 1) + unit * self.number(0, 16 // unit)
 
     def tracked(self) -> dict[str, int]:
         kind = self.pick(*Maximum)
@@ -118,7 +120,8 @@ class Builder:
     def each(self, operation: Operation | None = None) -> None:
         """An operation element for element."""
         chosen = operation or self.pick(*[each for each in Operation if each < Operation.EXPONENTIAL])
-        count, period = self.number(1, 200), self.pick(0, 8 * self.number(1, 8))
+        unit = self.parameters.alignment
+        count, period = self.number(1, 200), self.pick(0, unit * self.number(1, 64 // unit))
         if chosen is Operation.ROTATE:
             period = self.parameters.head_dim
             count = period * self.number(1, 192 // period)
@@ -126,7 +129,7 @@ class Builder:
         a, b, c, d = (int(each) for each in slots)
         target = self.pick(Target.NONE, Target.VECTOR, Target.CONSTANT)
         others = [int(each) * SLOT for each in range(SLOTS) if int(each) * SLOT not in (a, b, c, d)]
-        to = others[0] + 8 * self.number(0, 5)
+        to = others[0] + unit * self.number(0, 40 // unit)
         if target is Target.VECTOR and chosen is not Operation.ROTATE:
             to = self.pick(to, a, b)
         if target is Target.CONSTANT and period == 0:
@@ -196,7 +199,7 @@ class Builder:
             stride = -(-4 * padded // 64) * 64
             fields |= {"target": Target.MEMORY, "to": self.reserve(stride * p.lanes), "lane_stride": stride}
         else:
-            stride = -(-padded // 8) * 8
+            stride = aligned(padded, p.alignment)
             ours, theirs = (int(each) * 2 * SLOT for each in self.rng.permutation(SLOTS // 2)[:2])
             operation = self.pick(*DRAIN_OPERATIONS)
             second = self.pick(ours, theirs) if operation is not Operation.ADD_CONSTANT else self.slot()
@@ -243,7 +246,8 @@ class Builder:
         fields = {"scalar_register": self.magnitude(a, count, lane), "bits": 16, "bank": bank}
         quantize = {"operation": Operation.QUANTIZE, "lane": lane}
         self.add(Opcode.VECTOR, target=Target.QUERY, a=a, count=count, **fields, **quantize)
-        to, stride, register = SLOT * self.number(0, 3), -(-p.max_context // 8) * 8, SIGNED + self.number(0, 15)
+        to, stride = SLOT * self.number(0, 3), aligned(p.max_context, p.alignment)
+        register = SIGNED + self.number(0, 15)
         where = {"keys": keys, "key_scales": key_scales, "values": values, "value_scales": value_scales}
         where |= {"bank": bank, "head": head, "lane": lane, "channel_stride": self.channel_stride()}
         self.add(Opcode.SCORES, to=to, stride=stride, max_register=register, **where)
@@ -280,6 +284,7 @@ def processors(draw: st.DrawFn, attention_channels: int = 1) -> StepParameters:
     """Small ones of every kind, with caches on so many channels at most."""
     channels = draw(st.integers(1, max(3, attention_channels)))
     counts = [1 << n for n in range(min(channels, attention_channels).bit_length())]
+    head_dim = draw(st.sampled_from([8, 16, 32, 64]))
     return StepParameters(
         beat=draw(st.sampled_from([64, 128, 256, 512])),
         activation_bits=draw(st.integers(8, 12)),
@@ -287,11 +292,11 @@ def processors(draw: st.DrawFn, attention_channels: int = 1) -> StepParameters:
         channels=channels,
         attention_channels=draw(st.sampled_from(counts)),
         max_tiles=draw(st.integers(1, 5)),
-        vector_lanes=draw(st.sampled_from([1, 2, 4, 8])),
+        vector_lanes=draw(st.sampled_from([each for each in VECTOR_LANES if each <= head_dim])),
         vector_elements=SLOT * (SLOTS + 1),
         constant_elements=SLOT * (SLOTS + 1),
         max_context=draw(st.integers(4, 40)),
-        head_dim=draw(st.sampled_from([8, 16, 32, 64])),
+        head_dim=head_dim,
         kv_heads=draw(st.integers(1, 3)),
         group=draw(st.integers(1, 4)),
         activations=(draw(st.sampled_from(ACTIVATIONS)),),

@@ -22,6 +22,9 @@ SHAPES = {
         beat=128, head_dim=64, vector_lanes=4, attention_lanes=16, lanes=2, kv_heads=3, max_context=36
     ),
     "D64-Dh8-L8-W1-g3": StepParameters(beat=64, head_dim=8, vector_lanes=8, attention_lanes=1, group=3, max_context=40),
+    "D128-Dh16-L16-W4-g2-M2": StepParameters(
+        beat=128, head_dim=16, vector_lanes=16, attention_lanes=4, group=2, lanes=2, kv_heads=2, max_context=40
+    ),
 }
 
 

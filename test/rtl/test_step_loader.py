@@ -22,7 +22,7 @@ ROWS, COLUMNS = 24, 200
 
 @cache
 def parameters(beat: int, lanes: int, channels: int = 1) -> StepParameters:
-    return StepParameters(beat=beat, vector_lanes=lanes, channels=channels, max_tiles=8, head_dim=8, attention_lanes=8)
+    return StepParameters(beat=beat, vector_lanes=lanes, channels=channels, max_tiles=8, head_dim=16)
 
 
 @cache
@@ -81,11 +81,13 @@ def run(
     raise AssertionError("the loader does not end")
 
 
-@pytest.mark.parametrize(("beat", "lanes"), [(64, 1), (64, 4), (64, 8), (128, 2), (256, 8), (512, 4)])
+@pytest.mark.parametrize(
+    ("beat", "lanes"), [(64, 1), (64, 4), (64, 8), (128, 2), (256, 8), (512, 4), (64, 16), (256, 16), (512, 16)]
+)
 def test_constants_are_loaded(beat: int, lanes: int) -> None:
     p, dut, random = parameters(beat, lanes), simulated(beat, lanes), Random(beat + lanes)
     generator = np.random.default_rng(lanes)
-    for count, to, target in ((1, 0, Target.CONSTANT), (37, 24, Target.CONSTANT), (64, 8, Target.VECTOR)):
+    for count, to, target in ((1, 0, Target.CONSTANT), (37, 48, Target.CONSTANT), (64, 16, Target.VECTOR)):
         per_beat = beat // 32
         values = generator.normal(size=-(-count // per_beat) * per_beat).astype(np.float32)
         values[0] = np.float32(1e-40)  # flushed
@@ -96,7 +98,7 @@ def test_constants_are_loaded(beat: int, lanes: int) -> None:
         assert written == {(int(target == Target.CONSTANT), to + i): bits for i, bits in enumerate(expected)}
 
 
-@pytest.mark.parametrize("beat", [64, 256])
+@pytest.mark.parametrize(("beat", "lanes"), [(64, 1), (256, 4), (256, 16)])
 @pytest.mark.parametrize(
     "text",
     [
@@ -109,9 +111,8 @@ def test_constants_are_loaded(beat: int, lanes: int) -> None:
         "8b g64 s8 symmetric",
     ],
 )
-def test_embedding_rows_are_read(text: str, beat: int) -> None:
+def test_embedding_rows_are_read(text: str, beat: int, lanes: int) -> None:
     form = Format.parse(text)
-    lanes = 4 if beat == 256 else 1
     p, dut, random = parameters(beat, lanes), simulated(beat, lanes), Random(beat)
     geometry = Geometry(form, ROWS, COLUMNS, beat, 1)
     rows = random_rows(form, ROWS, COLUMNS, np.random.default_rng(form.bits))

@@ -15,6 +15,7 @@ PARAMETERS = {
         beat=64, lanes=2, channels=2, max_burst=16, fifo_beats=64, vector_lanes=1, activations=(), features=()
     ),
     "three channels": StepParameters(beat=256, channels=3, lanes=3, kv_heads=2, group=2, vector_lanes=8),
+    "more vector lanes than rows of a block": StepParameters(beat=128, head_dim=16, group=2, vector_lanes=16),
     "no CRC": StepParameters(
         beat=512, kv_heads=2, group=3, vector_lanes=2, crc=False, features=("attention", "rotate")
     ),

@@ -14,7 +14,7 @@ from elastix.compiler.processor.step.result_words import result_words
 
 @cache
 def parameters(beat: int, vector_lanes: int, lanes: int) -> StepParameters:
-    return StepParameters(beat=beat, vector_lanes=vector_lanes, lanes=lanes, head_dim=8, attention_lanes=8)
+    return StepParameters(beat=beat, vector_lanes=vector_lanes, lanes=lanes, head_dim=max(8, vector_lanes))
 
 
 @cache
@@ -90,7 +90,17 @@ def random_results(p: StepParameters, tokens: int, rows: int) -> np.ndarray:
     return np.random.default_rng(rows).normal(size=(tokens, padded)).astype(np.float32)
 
 
-SHAPES = [(64, 1, 1), (64, 8, 2), (128, 4, 1), (256, 2, 3), (256, 8, 1), (512, 4, 2)]
+SHAPES = [
+    (64, 1, 1),
+    (64, 8, 2),
+    (128, 4, 1),
+    (256, 2, 3),
+    (256, 8, 1),
+    (512, 4, 2),
+    (64, 16, 1),
+    (256, 16, 2),
+    (512, 16, 1),
+]
 
 
 TO, FROM, STRIDE, FIRST_REGISTER = 64, 512, 96, 5

@@ -28,7 +28,7 @@ def parameters(lanes: int, **changes: object) -> StepParameters:
         "vector_elements": 1024,
         "constant_elements": 256,
         "max_context": 64,
-        "head_dim": 8,
+        "head_dim": max(8, lanes),
         "kv_heads": 2,
         "group": 2,
         "lanes": 2,
@@ -37,7 +37,7 @@ def parameters(lanes: int, **changes: object) -> StepParameters:
     return StepParameters(**(given | changes))  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=(1, 2, 4, 8), ids=lambda lanes: f"L{lanes}")
+@pytest.fixture(params=(1, 2, 4, 8, 16), ids=lambda lanes: f"L{lanes}")
 def bench(request: pytest.FixtureRequest) -> Bench:
     made = Bench(parameters(request.param), seed=request.param)
     fill(made)
@@ -71,23 +71,34 @@ def test_every_elementwise_operation(bench: Bench, count: int) -> None:
     """Odd counts, constants that begin again, s of either sign, results in either memory."""
     simple = [each for each in Operation if each < Operation.EXPONENTIAL and each is not Operation.ROTATE]
     program = [copies(5, a=16, maximum=Maximum.SIGNED, max_register=9)]
+    unit = bench.parameters.alignment
     for index, operation in enumerate(simple):
-        fields = {"a": 8 * index, "b": 104, "c": 128, "d": 192, "to": 200 + 40 * (index % 6), "period": 8 * (index % 3)}
+        fields = {"a": unit * (index % (104 // unit)), "b": 112, "c": 128, "d": 192, "period": unit * (index % 3)}
+        fields["to"] = 208 + 48 * (index % 6)
         target = Target.CONSTANT if index == 3 else Target.VECTOR
         fields |= {"to": 0} if target is Target.CONSTANT else {}
         fields |= {"k": HALF + 0x1234567, "scalar_register": 9, "maximum": index % 4, "max_register": 20 + index}
         program.append(vector_instruction(operation=operation, target=target, count=count, wait_vector=1, **fields))
     rotation = {"operation": Operation.ROTATE, "target": Target.VECTOR, "a": 0, "c": 128, "d": 160, "to": 640}
-    rotation |= {"period": 8, "count": -(-count // 8) * 8, "maximum": Maximum.MAGNITUDE, "max_register": 40}
+    width = bench.parameters.head_dim
+    rotation |= {"period": width, "count": -(-count // width) * width}
+    rotation |= {"maximum": Maximum.MAGNITUDE, "max_register": 40}
     bench.carry_out([*program, vector_instruction(**rotation)])
     bench.check()
 
 
 def test_partners_in_other_words() -> None:
-    for lanes, head_dim in ((1, 16), (4, 32), (8, 16)):
+    for lanes, head_dim in ((1, 16), (4, 32), (8, 16), (16, 32)):
         bench = Bench(parameters(lanes, head_dim=head_dim, beat=128), seed=lanes)
         fill(bench)
-        fields = {"period": head_dim, "count": 3 * head_dim, "a": 24, "c": 64, "d": 128, "to": 512}
+        fields = {
+            "period": head_dim,
+            "count": 3 * head_dim,
+            "a": 48 if lanes == 16 else 24,
+            "c": 64,
+            "d": 128,
+            "to": 512,
+        }
         bench.carry_out([vector_instruction(operation=Operation.ROTATE, target=Target.VECTOR, **fields)])
         bench.check()
 
@@ -96,10 +107,13 @@ def test_partners_in_other_words() -> None:
 def test_edges_of_the_numbers(bench: Bench, operation: Operation) -> None:
     """Zeros keep their signs, results beyond the numbers saturate and are told, small ones are flushed."""
     left, right = np.repeat(EDGES, len(EDGES)), np.tile(EDGES, len(EDGES))
-    bench.load([Load(left, 0), Load(right, 160), Load(right[:120], 0, constant=True), Load(EDGES, 120, constant=True)])
-    bench.load([Load(EDGES[index : index + 1], 512 + 8 * index) for index in range(len(EDGES))])
-    fields = {"a": 0, "b": 160, "c": 0, "d": 120, "period": 120, "k": int(bits_of(EDGES)[4])}
-    program = [copies(1, a=512 + 8 * index, maximum=Maximum.SIGNED, max_register=index) for index in range(len(EDGES))]
+    bench.load([Load(left, 0), Load(right, 160), Load(right[:112], 0, constant=True), Load(EDGES, 112, constant=True)])
+    unit = bench.parameters.alignment
+    bench.load([Load(EDGES[index : index + 1], 512 + unit * index) for index in range(len(EDGES))])
+    fields = {"a": 0, "b": 160, "c": 0, "d": 112, "period": 112, "k": int(bits_of(EDGES)[4])}
+    program = [
+        copies(1, a=512 + unit * index, maximum=Maximum.SIGNED, max_register=index) for index in range(len(EDGES))
+    ]
     for index in range(len(EDGES)):
         fields |= {"scalar_register": index, "wait_vector": len(EDGES), "maximum": 1 + index % 3, "max_register": 63}
         program.append(vector_instruction(operation=operation, target=Target.VECTOR, count=len(left), to=640, **fields))
@@ -109,18 +123,19 @@ def test_edges_of_the_numbers(bench: Bench, operation: Operation) -> None:
 
 def test_maxima_begin_anew_or_go_on(bench: Bench) -> None:
     data = np.array([-3.0, 2.0, -0.0, 0.0, -7.5, 1.0, 4.0, -8.0], np.float32)
-    bench.load([Load(data, 0), Load(np.full(8, -0.0, np.float32), 8), Load(np.full(8, -2.5, np.float32), 16)])
+    unit = bench.parameters.alignment
+    bench.load([Load(data, 0), Load(np.full(8, -0.0, np.float32), unit), Load(np.full(8, -2.5, np.float32), 2 * unit)])
     program = list[Instruction]()
     for register, (maximum, a, count) in enumerate(
         [
             (m, a, n)
             for m in (Maximum.SIGNED, Maximum.MAGNITUDE, Maximum.MAGNITUDE_KEEP)
-            for a in (0, 8, 16)
+            for a in (0, unit, 2 * unit)
             for n in (1, 3)
         ]
     ):
         program.append(copies(count, a=a, maximum=maximum, max_register=register))
-    for a in (0, 16, 8):
+    for a in (0, 2 * unit, unit):
         program.append(copies(8, a=a, maximum=Maximum.MAGNITUDE_KEEP, max_register=30))
     bench.carry_out(program)
     bench.check()
@@ -134,13 +149,13 @@ def test_random_programs(bench: Bench, seed: int) -> None:
     bench.check()
 
 
-def visits(random: Random, first: int, registers: int) -> list[VisitorPass]:
-    """Instructions of another unit, on 32 elements each, three registers in turn."""
+def visits(random: Random, first: int, registers: int, unit: int) -> list[VisitorPass]:
+    """Instructions of another unit, on 32 elements each, three registers in turn; addresses are multiples of `unit`."""
     found = list[VisitorPass]()
     operations = (Operation.COPY, Operation.ADD, Operation.ADD_CONSTANT, Operation.MULTIPLY, Operation.ACTIVATE)
     for index in range(8):
         count, to, operation = random.randint(1, 32), first + 32 * index, random.choice(operations)
-        source = 128 + 8 * random.randrange(12) if operation is Operation.ADD_CONSTANT else to
+        source = 128 + unit * random.randrange(96 // unit) if operation is Operation.ADD_CONSTANT else to
         tracked = random.choice([None, count // 2])
         maximum, register = random.choice(list(Maximum)), registers + index % 3
         found.append(VisitorPass(numbers(random, count), to, operation, source, maximum, register, tracked))
@@ -159,9 +174,15 @@ def test_short_reductions_follow_each_other_among_maxima(bench: Bench) -> None:
         reductions.append(vector_instruction(**fields))
     bench.carry_out([*program, *reductions])
     reductions = [Instruction(each.opcode, {**each.values, "wait_vector": 0}) for each in reductions]
+    unit = bench.parameters.alignment
     for _ in range(4):
         visitors = [
-            VisitorPass(numbers(bench.random, 1), OWN + 8 * index, maximum=Maximum.SIGNED, max_register=16 + index)
+            VisitorPass(
+                numbers(bench.random, 1),
+                OWN + unit * (index % (576 // unit)),
+                maximum=Maximum.SIGNED,
+                max_register=16 + index,
+            )
             for index in range(48)
         ]
         bench.carry_out(reductions, matrix=visitors, chance=0.5)
@@ -172,7 +193,9 @@ def test_short_reductions_follow_each_other_among_maxima(bench: Bench) -> None:
 def test_visitors_among_passes(bench: Bench, chance: float) -> None:
     random = Random(7)
     program = with_waits(bench.run, random_program(bench.parameters, random, 30, OWN))
-    bench.carry_out(program, matrix=visits(random, OWN, 32), attention=visits(random, OWN + 256, 40), chance=chance)
+    unit = bench.parameters.alignment
+    matrix, attention = visits(random, OWN, 32, unit), visits(random, OWN + 256, 40, unit)
+    bench.carry_out(program, matrix=matrix, attention=attention, chance=chance)
     bench.check()
 
 
@@ -196,15 +219,16 @@ def test_a_word_a_cycle(bench: Bench) -> None:
     assert bench.ends[1] - bench.ends[0] == length // lanes + 1
     bench.carry_out(matrix=[VisitorPass(numbers(bench.random, length), 0)])
     alone = bench.cycles
-    bench.carry_out(passes[:1], matrix=[VisitorPass(numbers(bench.random, length), 0)])
+    bench.carry_out(passes[1:], matrix=[VisitorPass(numbers(bench.random, length), 0)])
     assert bench.cycles - alone <= length // lanes + 4
     bench.check()
 
 
 def test_loader_beside_passes(bench: Bench) -> None:
-    loads = [Load(numbers(bench.random, 30), 512), Load(numbers(bench.random, 50), 8, constant=True)]
+    unit = bench.parameters.alignment
+    loads = [Load(numbers(bench.random, 30), 512), Load(numbers(bench.random, 50), unit, constant=True)]
     program = [copies(200, a=0, target=Target.VECTOR, to=256, maximum=Maximum.SIGNED) for _ in range(3)]
-    bench.carry_out(program, loads=loads, matrix=visits(bench.random, 640, 32), chance=0.5)
+    bench.carry_out(program, loads=loads, matrix=visits(bench.random, 640, 32, unit), chance=0.5)
     bench.check()
 
 
@@ -256,10 +280,10 @@ def test_other_activations(activation: str) -> None:
 
 def test_a_row_ends_within_a_tile(bench: Bench) -> None:
     """Missing columns of the last tile are 0, whatever the tile held."""
-    program = list[Instruction]()
+    program, unit = list[Instruction](), bench.parameters.alignment
     for register, (count, to, lane) in enumerate([(96, 0, 0), (33, 0, 0), (1, 64, 1), (64, 128, 1)]):
-        program.append(copies(count, a=8, maximum=Maximum.MAGNITUDE, max_register=register))
-        fields = {"count": count, "a": 8, "to": to, "lane": lane, "bits": 8 + register, "scalar_register": register}
+        program.append(copies(count, a=unit, maximum=Maximum.MAGNITUDE, max_register=register))
+        fields = {"count": count, "a": unit, "to": to, "lane": lane, "bits": 8 + register, "scalar_register": register}
         fields |= {"wait_vector": len(program), "target": Target.ACTIVATIONS}
         program.append(vector_instruction(operation=Operation.QUANTIZE, **fields))
     bench.carry_out(program)

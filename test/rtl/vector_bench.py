@@ -254,15 +254,16 @@ class Bench:
         found = self._read([{"operation": Operation.COPY, "count": p.vector_elements}])
         assert_same(found, arrays[Place.VECTOR], "vector memory")
         # −0 + c and 1 × s are c and s.
-        self.carry_out(loads=[Load(np.full(8, -0.0, np.float32), 0)], expected=False)
-        add = {"operation": Operation.ADD_CONSTANT, "count": 8}
-        found = self._read([add | {"c": first} for first in range(0, p.constant_elements, 8)])
+        unit = p.alignment
+        self.carry_out(loads=[Load(np.full(unit, -0.0, np.float32), 0)], expected=False)
+        add = {"operation": Operation.ADD_CONSTANT, "count": unit}
+        found = self._read([add | {"c": first} for first in range(0, p.constant_elements, unit)])
         assert_same(found, arrays[Place.CONSTANT], "constant memory")
         self.carry_out(loads=[Load(np.ones(8, np.float32), 0)], expected=False)
         scale = {"operation": Operation.SCALE_BY, "count": 1}
         found = self._read([scale | {"scalar_register": register} for register in range(SCALAR_REGISTERS)])
         assert_same(found, arrays[Place.SCALAR], "scalar registers")
-        self.carry_out(loads=[Load(arrays[Place.VECTOR][:8], 0)], expected=False)
+        self.carry_out(loads=[Load(arrays[Place.VECTOR][:unit], 0)], expected=False)
         assert overflow == self.run.flags.overflow
 
     def _read(self, passes: Sequence[dict[str, int]]) -> list[int]:

@@ -45,24 +45,24 @@ def random_program(p: StepParameters, random: Random, length: int, elements: int
     return program
 
 
-def _place(random: Random, size: int, count: int) -> int:
-    return 8 * random.randint(0, (size - count) // 8)
+def _place(p: StepParameters, random: Random, size: int, count: int) -> int:
+    return p.alignment * random.randint(0, (size - count) // p.alignment)
 
 
 def _simple(p: StepParameters, random: Random, operation: Operation, elements: int) -> Instruction:
-    period = random.choice([0, 8, 16, 24])
+    period = p.alignment * random.randrange(4)
     count = random.choice([1, 3, 8, 16, random.randint(1, 60)])
     if operation is Operation.ROTATE:
         period, count = p.head_dim, p.head_dim * random.randint(1, 3)
     values: dict[str, int] = {"operation": operation, "count": count, "period": period, "target": Target.VECTOR}
-    reach = count if not period else max(period, 8)
-    values |= {"a": _place(random, elements, count), "b": _place(random, elements, count)}
+    reach = count if not period else max(period, p.alignment)
+    values |= {"a": _place(p, random, elements, count), "b": _place(p, random, elements, count)}
     # The second half of constant memory is never written here.
     half = p.constant_elements // 2
-    values |= {"c": half + _place(random, half, reach), "d": half + _place(random, half, reach)}
-    values |= {"to": _free_place(random, elements, count, values), "k": HALF + random.getrandbits(23)}
+    values |= {"c": half + _place(p, random, half, reach), "d": half + _place(p, random, half, reach)}
+    values |= {"to": _free_place(p, random, elements, count, values), "k": HALF + random.getrandbits(23)}
     if random.random() < 0.15:
-        values["target"], values["to"] = Target.CONSTANT, _place(random, half, count)
+        values["target"], values["to"] = Target.CONSTANT, _place(p, random, half, count)
     elif random.random() < 0.1:
         values["target"] = Target.NONE
     values |= {"scalar_register": random.randrange(32), "max_register": random.randrange(32)}
@@ -70,16 +70,16 @@ def _simple(p: StepParameters, random: Random, operation: Operation, elements: i
     return Instruction(Opcode.VECTOR, values)
 
 
-def _free_place(random: Random, elements: int, count: int, values: dict[str, int]) -> int:
+def _free_place(p: StepParameters, random: Random, elements: int, count: int, values: dict[str, int]) -> int:
     """A place that is neither a nor b in part: either one of them, or apart from both."""
     in_place = values["operation"] != Operation.ROTATE and random.random() < 0.3
     for _ in range(200):
-        to = values["a"] if in_place else _place(random, elements, count)
+        to = values["a"] if in_place else _place(p, random, elements, count)
         others = [values[name] for name in ("a", "b") if values[name] != to or not in_place]
         if all(abs(to - other) >= count for other in others):
             return to
         in_place = False
-    return _place(random, elements, count)
+    return _place(p, random, elements, count)
 
 
 def _consumer(p: StepParameters, random: Random, elements: int) -> list[Instruction]:
@@ -107,10 +107,10 @@ def _consumer(p: StepParameters, random: Random, elements: int) -> list[Instruct
         values |= {"target": Target.VECTOR, "bank": random.randrange(2), "maximum": Maximum.MAGNITUDE}
         values |= {"max_register": random.randrange(32)}
         count = min(count, p.max_context)
-    a, register = _place(random, elements, count), random.randrange(32)
+    a, register = _place(p, random, elements, count), random.randrange(32)
     values |= {"count": count, "a": a, "scalar_register": register, "result_register": random.randrange(32)}
     if signed:
-        values["to"] = _free_place(random, elements, count, values | {"b": a})
+        values["to"] = _free_place(p, random, elements, count, values | {"b": a})
         values["max_register"] = (values["result_register"] + 1) % 32
     largest = {"operation": Operation.COPY, "target": Target.NONE, "count": count, "a": a, "max_register": register}
     largest["maximum"] = Maximum.SIGNED if signed else Maximum.MAGNITUDE

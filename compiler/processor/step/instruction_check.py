@@ -9,9 +9,8 @@ from elastix.compiler.processor.parameters import COLUMNS, MAX_BITS, MAX_GROUP_T
 from elastix.compiler.processor.step.fields import field
 from elastix.compiler.processor.step.instruction_fetch import opcodes
 from elastix.compiler.processor.step.instructions import DRAIN_OPERATIONS, Opcode, Operation, Target
-from elastix.compiler.processor.step.parameters import ALIGNMENT, ELEMENT_BITS, StepParameters
+from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
-_ALIGNED_BITS = ALIGNMENT.bit_length() - 1
 _OPERATION_FEATURES = {
     Operation.ROTATE: "rotate",
     Operation.NORMALIZE_SHIFT: "normalize_shift",
@@ -46,7 +45,7 @@ class _Check:
 
     def __init__(self, m: Module, p: StepParameters, instruction: Signal) -> None:
         self.m, self.p, self.instruction = m, p, instruction
-        self.offset = offset_bits(p.beat)
+        self.offset, self.aligned_bits = offset_bits(p.beat), p.alignment.bit_length() - 1
 
     def of(self, opcode: Opcode, name: str) -> Signal:
         return field(self.instruction, opcode, name)
@@ -57,7 +56,7 @@ class _Check:
 
     def odd(self, opcode: Opcode, *names: str) -> list[Signal]:
         """Addresses or strides of elements."""
-        return [self.of(opcode, name)[0:_ALIGNED_BITS].any() for name in names]
+        return [self.of(opcode, name)[0 : self.aligned_bits].any() for name in names]
 
     def none_of(self, value: Signal, allowed: Sequence[int]) -> Signal:
         return ~concat(*(value == each for each in allowed)).any()

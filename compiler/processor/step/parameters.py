@@ -9,10 +9,11 @@ from elastix.compiler.processor.parameters import ProcessorParameters, index_bit
 ELEMENT_BITS: Final = 20
 """Bits of an element's address in vector or constant memory."""
 ALIGNMENT: Final = 8
-"""Elements that every address in vector and constant memory is a multiple of, whatever the lanes."""
+"""Elements that every address in vector and constant memory is a multiple of; or of L, if that is more."""
 SCALAR_REGISTERS: Final = 64
 FEATURES: Final = ("rotate", "normalize_shift", "mean", "embed", "attention", "arg_max")
 """What a processor may do without."""
+VECTOR_LANES: Final = (1, 2, 4, 8, 16)
 HEAD_DIMS: Final = (8, 16, 32, 64, 128, 256)
 ACTIVATIONS: Final = ("silu", "gelu", "gelu_tanh", "relu")
 
@@ -21,12 +22,12 @@ ACTIVATIONS: Final = ("silu", "gelu", "gelu_tanh", "relu")
 class StepParameters(ProcessorParameters):
     """What is generated for a whole decode step.
 
-    vector_lanes: L, elements a cycle, 1, 2, 4 or 8. vector_elements, constant_elements: fp32 values of the memories,
-    multiples of 8, at most 2^20. max_context: rows of a cache. head_dim: Dh, elements of a row, a power of two of at
-    least 8. kv_heads: heads of keys and values. group: query heads to a kv head. attention_lanes: W, bytes of a row
-    taken a cycle, a power of two up to beat/8. attention_channels: E, of the channels, those that hold caches, each with
-    an attention channel of its own; a power of two. activations: of ACTIVATIONS, at most one. features:
-    of FEATURES. Raises ElastixError for values outside these ranges.
+    vector_lanes: L, elements a cycle, 1, 2, 4, 8 or 16, at most Dh. vector_elements, constant_elements: fp32 values of
+    the memories, multiples of 8 and of L, at most 2^20. max_context: rows of a cache. head_dim: Dh, elements of a row,
+    a power of two of at least 8. kv_heads: heads of keys and values. group: query heads to a kv head. attention_lanes:
+    W, bytes of a row taken a cycle, a power of two up to beat/8. attention_channels: E, of the channels, those that
+    hold caches, each with an attention channel of its own; a power of two. activations: of ACTIVATIONS, at most one.
+    features: of FEATURES. Raises ElastixError for values outside these ranges.
     """
 
     vector_lanes: int = 4
@@ -44,16 +45,21 @@ class StepParameters(ProcessorParameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, value, choices in (
-            ("vector_lanes", self.vector_lanes, (1, 2, 4, 8)),
+            ("vector_lanes", self.vector_lanes, VECTOR_LANES),
             ("head_dim", self.head_dim, HEAD_DIMS),
             ("attention_lanes", self.attention_lanes, tuple(1 << n for n in range((self.beat // 8).bit_length()))),
             ("attention_channels", self.attention_channels, tuple(1 << n for n in range(self.channels.bit_length()))),
         ):
             if value not in choices:
                 raise ElastixError(f"{name} = {value}", wanted=", ".join(map(str, choices)))
+        if self.vector_lanes > self.head_dim:  # heads lie side by side, and each begins with a word
+            raise ElastixError(
+                f"vector_lanes = {self.vector_lanes} with head_dim = {self.head_dim}",
+                wanted="at most as many as a head has elements",
+            )
         for name, value, low, high in (
-            ("vector_elements", self.vector_elements, ALIGNMENT, 1 << ELEMENT_BITS),
-            ("constant_elements", self.constant_elements, ALIGNMENT, 1 << ELEMENT_BITS),
+            ("vector_elements", self.vector_elements, self.alignment, 1 << ELEMENT_BITS),
+            ("constant_elements", self.constant_elements, self.alignment, 1 << ELEMENT_BITS),
             ("max_context", self.max_context, 1, 1 << 18),
             ("kv_heads", self.kv_heads, 1, 255),
             ("group", self.group, 1, 32),
@@ -68,10 +74,15 @@ class StepParameters(ProcessorParameters):
                 if value not in choices:
                     raise ElastixError(f"{name} has {value}", wanted=", ".join(choices))
         for name, value in (("vector_elements", self.vector_elements), ("constant_elements", self.constant_elements)):
-            if value % ALIGNMENT:
-                raise ElastixError(f"{name} = {value}", wanted=f"a multiple of {ALIGNMENT}")
+            if value % self.alignment:
+                raise ElastixError(f"{name} = {value}", wanted=f"a multiple of {self.alignment}")
         if len(self.activations) > 1:  # no field of an instruction says which
             raise ElastixError(f"activations {', '.join(self.activations)}", wanted="one at most")
+
+    @property
+    def alignment(self) -> int:
+        """Elements that addresses in vector and constant memory, strides and periods are multiples of."""
+        return max(ALIGNMENT, self.vector_lanes)
 
     @property
     def row_beats(self) -> int:

@@ -1,14 +1,21 @@
 """Quantized activations, L a cycle, to tiles with their sum, for the matrix engines' buffers."""
 
+from collections.abc import Sequence
+
 from elastix.compiler.circuit import Module, Signal, concat, mux
 from elastix.compiler.processor.parameters import COLUMNS
-from elastix.compiler.processor.pipeline import delay_event
+from elastix.compiler.processor.pipeline import delay_event, delay_stages
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.processor.step.vector_sequencer import to_word_bits
 
 CODE_BITS = 16
-LATENCY = 2
-"""Clocks from a word to the tile that ends with it."""
+SUMMED = 8
+"""Codes that are added in a clock."""
+
+
+def latency(p: StepParameters) -> int:
+    """Clocks from a word to the tile that ends with it."""
+    return 2 if p.vector_lanes <= SUMMED else 3
 
 
 def tile_collector(p: StepParameters) -> Module:
@@ -29,12 +36,16 @@ def tile_collector(p: StepParameters) -> Module:
     narrow = [codes[CODE_BITS * n : CODE_BITS * n + a] for n in range(lanes)]
 
     # The sum of a word, then that of the words so far, while the word takes its place.
-    level = [code.sext(p.sum_bits) for code in narrow]
-    while len(level) > 1:
-        level = [left + right for left, right in zip(level[0::2], level[1::2], strict=True)]
-    word_sum, codes_1 = m.register("word_sum", level[0]), m.register("codes_1", concat(*reversed(narrow)))
-    slot, tile = m.register("slot", word[0:slot_bits]), word[slot_bits : slot_bits + p.tile_index_bits]
-    takes, last_1 = delay_event(m, "word_taken", valid, 1, clear)[-1], m.register("last_1", last)
+    terms, stages = [code.sext(p.sum_bits) for code in narrow], latency(p) - 1
+    if stages > 1:
+        terms = [m.register(f"sum_from_{at}", _sum(terms[at : at + SUMMED])) for at in range(0, lanes, SUMMED)]
+
+    def later(name: str, value: Signal) -> Signal:
+        return delay_stages(m, name, value, stages)[-1]
+
+    word_sum, codes_now = m.register("word_sum", _sum(terms)), later("codes", concat(*reversed(narrow)))
+    slot, tile = later("slot", word[0:slot_bits]), later("tile", word[slot_bits : slot_bits + p.tile_index_bits])
+    takes, last_now = delay_event(m, "word_taken", valid, stages, clear)[-1], later("last", last)
     starts = m.named("starts", slot == 0)
     running = m.state("running_sum", p.sum_bits)
     running.next(word_sum + mux(starts, 0, running), enable=takes)
@@ -43,19 +54,27 @@ def tile_collector(p: StepParameters) -> Module:
         place = m.state(f"codes_of_{index}", a * lanes)
         if index:
             # The first word of a tile clears the places behind it.
-            place.next(mux(starts, 0, codes_1), enable=takes & (starts | (slot == index)))
+            place.next(mux(starts, 0, codes_now), enable=takes & (starts | (slot == index)))
         else:
-            place.next(codes_1, enable=takes & starts)
+            place.next(codes_now, enable=takes & starts)
         places.append(place)
 
-    ends = m.named("tile_ends", takes & (last_1 | slot.all()))
-    lane_1 = m.register("lane_1", lane[0 : p.lane_bits])
+    ends = m.named("tile_ends", takes & (last_now | slot.all()))
+    lane_now = later("lane", lane[0 : p.lane_bits])
     m.output("x_write", m.register("x_write_q", ends & ~clear, reset=0))
-    m.output("x_lane", m.register("x_lane_q", lane_1))
-    m.output("x_tile", m.register("x_tile_q", m.register("tile", tile)))
+    m.output("x_lane", m.register("x_lane_q", lane_now))
+    m.output("x_tile", m.register("x_tile_q", tile))
     m.output("x_data", concat(*reversed(places)))
     m.output("x_sum", running)
-    m.output("e_write", m.register("e_write_q", takes & last_1 & ~clear, reset=0))
-    m.output("e_lane", m.register("e_lane_q", lane_1))
-    m.output("e_data", m.register("e_data_q", m.register("exponent_1", m.input("exponent", 16))))
+    m.output("e_write", m.register("e_write_q", takes & last_now & ~clear, reset=0))
+    m.output("e_lane", m.register("e_lane_q", lane_now))
+    m.output("e_data", m.register("e_data_q", later("exponent", m.input("exponent", 16))))
     return m
+
+
+def _sum(terms: Sequence[Signal]) -> Signal:
+    """Of a power of two of them, in pairs."""
+    level = list(terms)
+    while len(level) > 1:
+        level = [left + right for left, right in zip(level[0::2], level[1::2], strict=True)]
+    return level[0]

@@ -16,7 +16,7 @@ from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParamet
 from elastix.compiler.processor.step.reduction import reduction
 from elastix.compiler.processor.step.reduction_sum import reduction_sum
 from elastix.compiler.processor.step.scalar_registers import scalar_registers
-from elastix.compiler.processor.step.tile_collector import LATENCY as COLLECTOR_LATENCY
+from elastix.compiler.processor.step.tile_collector import latency as collector_latency
 from elastix.compiler.processor.step.tile_collector import tile_collector
 from elastix.compiler.processor.step.vector_issue import own_ports, vector_issue
 from elastix.compiler.processor.step.vector_pipeline import vector_pipeline, word_ports
@@ -188,7 +188,7 @@ def _integers(
     for name, width in quantized_ports(p).items():
         m.output(f"quantized_{name}", fields[name] if attention else m.constant(0, width))
     end = m.named("integers_end", quantized & pipeline["integers_last"])
-    return delay_event(m, "integers_out", end, COLLECTOR_LATENCY, clear)[-1]
+    return delay_event(m, "integers_out", end, collector_latency(p), clear)[-1]
 
 
 def _reduction(

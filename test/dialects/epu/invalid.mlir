@@ -162,7 +162,7 @@ func.func @program() {
 // -----
 
 func.func @step_vector_lanes() {
-  // expected-error@+1 {{'epu.step_processor' op has vector_lanes = 3, wanted 1, 2, 4, 8}}
+  // expected-error@+1 {{'epu.step_processor' op has vector_lanes = 3, wanted 1, 2, 4, 8, 16}}
   "epu.step_processor"() {sym_name = "p", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 1, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 3, vector_elements = 64, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 1, group = 2, attention_lanes = 8, attention_channels = 1, activations = ["silu"], features = ["rotate"]}
       : () -> ()
   return
