@@ -19,7 +19,7 @@ from elastix.runtime.memory_model import IDEAL, MemoryModel
 
 START: Final = 11
 """Cycles from a run's start to the first instruction's dispatch, without the memory's latency."""
-QUEUED: Final = 3
+QUEUED: Final = 4
 """Cycles from a dispatch to the earliest beginning."""
 END: Final = 10
 """Cycles from the end of the last instruction to that of the run, without the memory's latency."""

@@ -221,11 +221,12 @@ def _planes(
     emit: Signal,
 ) -> list[Signal]:
     """The eight planes of a tile side by side, the lowest first, shifted a column down with every element."""
-    memory = Memory(m, "planes", MAX_GROUP_TILES * MAX_BITS, 32, latency=0)
+    memory = Memory(m, "planes", MAX_GROUP_TILES * MAX_BITS, 32)
     memory.write(concat(count[0:3], plane[0:3]), word, taken)
     found = memory.read(concat(count[0:3], plane[0:3]))
-    fill = m.named("fill", at[State.TILE] & (plane != q["bits"]))
-    begin = m.named("begin_tile", at[State.TILE] & (plane == 0))
+    # A plane is there a cycle after it was asked for, the last in the cycle in which TILE ends.
+    fill = m.register("fill", at[State.TILE] & (plane != q["bits"]), reset=0)
+    begin = m.register("begin_tile", plane == 0)
     planes = [m.state(f"plane_{each}", 32) for each in range(MAX_BITS)]
     for each, register in enumerate(planes):
         below = planes[each - 1] if each else found

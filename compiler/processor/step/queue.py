@@ -1,4 +1,4 @@
-"""A small queue in LUT memory, whose first word is there at once."""
+"""Small queues: in LUT memory, whose first word is there at once, or in block RAM for wide words."""
 
 from functools import cache
 
@@ -27,6 +27,33 @@ def queue(width: int) -> Module:
     count.next(mux(clear, 0, count + push.zext(bits + 1) - take.zext(bits + 1)))
     memory.write(tail, push_data, push)
     m.output("valid", count.any())
+    m.output("room", ~count[-1])
+    m.output("data", memory.read(head))
+    return m
+
+
+@cache
+def block_queue(width: int) -> Module:
+    """QUEUE_DEPTH words of `width` bits in block RAM, a word every other cycle.
+
+    Ports as those of `queue`, and `empty`. `valid` comes two cycles after a push, and falls for a cycle after `take`.
+    """
+    m = Module(f"block_queue_{QUEUE_DEPTH}x{width}", block_queue.__doc__, {"width": width})
+    clear = m.input("clear")
+    push, push_data, take = m.input("push"), m.input("push_data", width), m.input("take")
+    memory = Memory(m, "words", QUEUE_DEPTH, width)
+    bits = memory.address_bits
+    count = m.state("count", bits + 1, reset=0)
+    tail, head = m.state("tail", bits, reset=0), m.state("head", bits, reset=0)
+    tail.next(mux(clear, 0, tail + 1), enable=clear | push)
+    head.next(mux(clear, 0, head + 1), enable=clear | take)
+    count.next(mux(clear, 0, count + push.zext(bits + 1) - take.zext(bits + 1)))
+    memory.write(tail, push_data, push)
+    # The first word is read in every cycle, by its register alone: the RAMs are many, and lie far apart.
+    valid = m.state("valid_q", 1, reset=0)
+    valid.next(count.any() & ~take & ~clear)
+    m.output("valid", valid)
+    m.output("empty", ~count.any())
     m.output("room", ~count[-1])
     m.output("data", memory.read(head))
     return m

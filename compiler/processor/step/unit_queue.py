@@ -10,7 +10,7 @@ from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
 from elastix.compiler.processor.step.instruction_fetch import opcodes
 from elastix.compiler.processor.step.instructions import FIELDS, UNIT_OF, Opcode, Unit
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
-from elastix.compiler.processor.step.queue import queue
+from elastix.compiler.processor.step.queue import block_queue
 
 _DISPATCH_ONLY: Mapping[Opcode, tuple[str, ...]] = {
     Opcode.LINEAR: ("weights", "block_beats", "channel_stride"),
@@ -86,7 +86,7 @@ def unit_queue(p: StepParameters, unit: Unit) -> Module:
     load = m.wire("load", 1)
     words = m.instance(
         "words",
-        queue(sum(part.width for part in parts)),
+        block_queue(sum(part.width for part in parts)),
         clear=clear,
         push=push,
         push_data=concat(*reversed(parts)),
@@ -121,7 +121,7 @@ def unit_queue(p: StepParameters, unit: Unit) -> Module:
 
     m.output("begin", begin)
     m.output("skipped", skipped)
-    m.output("idle", ~words["valid"] & ~present & none_under_way)
+    m.output("idle", words["empty"] & ~present & none_under_way)
     for name, value in zip(sides, held[1 + len(waits) :], strict=False):
         m.output(name, value)
     m.output("instruction", _instruction(m, _opcodes(p, unit), runs, held[1 + len(waits) + len(sides) :]))
