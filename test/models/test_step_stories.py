@@ -35,6 +35,17 @@ def test_every_engine_and_pace_gives_the_same_bits(small: Path) -> None:
             assert_same(left(device, TOKENS, at_once=at_once), wanted)
 
 
+@pytest.mark.slow
+def test_sixteen_vector_lanes_give_the_same_bits(small: Path, small_model: Path, tmp_path: Path) -> None:
+    """More lanes than rows of a block; scores' rows end within a word."""
+    shape = {"beat": 128, "channels": 2, "lanes": 2, "vector_lanes": 16, "max_context": 33}
+    step, wanted = compile_step(small_model, tmp_path, bits=5, **shape), left(step_of(small).device(), TOKENS)
+    ours = left(step.device(), TOKENS)
+    np.testing.assert_array_equal(ours.logits.view(np.uint32), wanted.logits.view(np.uint32))
+    with step.simulated("rtl", DDR3_1600_X16) as device:
+        assert_same(left(device, TOKENS), ours)
+
+
 def test_the_command_line_runs_it_on_its_rtl(small: Path, elastix: Command) -> None:
     words = ["run", small, "--ids", ",".join(map(str, TOKENS[:5])), "--tokens", 3, "--engine"]
     found = elastix(*words, "rtl", "--check")
@@ -107,10 +118,18 @@ def test_verilator_tells_the_same(stories_step: CompiledStep) -> None:
 PACED = DDR4_2400_X64.with_pressure(5)
 PROCESSORS: tuple[tuple[Mapping[str, int], Mapping[str, int], MemoryModel], ...] = (
     ({"channels": 1, "lanes": 1, "beat": 64}, {"vector_lanes": 1, "attention_lanes": 1}, IDEAL),
-    ({"channels": 2, "lanes": 4, "beat": 64}, {"vector_lanes": 4, "attention_lanes": 8}, DDR3_1600_X16),
-    ({"channels": 4, "lanes": 1, "beat": 64}, {"vector_lanes": 2, "attention_lanes": 4}, PACED),
+    ({"channels": 2, "lanes": 4, "beat": 64, "vector_lanes": 4, "attention_channels": 2}, {}, DDR3_1600_X16),
+    (
+        {"channels": 4, "lanes": 1, "beat": 64, "vector_lanes": 2, "attention_channels": 4},
+        {"attention_lanes": 4},
+        PACED,
+    ),
     ({"channels": 2, "lanes": 1, "beat": 128}, {"vector_lanes": 1, "attention_lanes": 8}, HBM2_CHANNEL),
-    ({"channels": 4, "lanes": 4, "beat": 128}, {"vector_lanes": 4, "attention_lanes": 2}, IDEAL.with_pressure(7, 50)),
+    (
+        {"channels": 4, "lanes": 4, "beat": 128, "vector_lanes": 1, "attention_channels": 2},
+        {"attention_lanes": 2},
+        IDEAL.with_pressure(7, 50),
+    ),
     ({"channels": 1, "lanes": 4, "beat": 256}, {"vector_lanes": 2, "attention_lanes": 2}, DDR4_2400_X32),
     (
         {"channels": 4, "lanes": 1, "beat": 256},
@@ -123,7 +142,11 @@ PROCESSORS: tuple[tuple[Mapping[str, int], Mapping[str, int], MemoryModel], ...]
         HBM2_CHANNEL.with_pressure(2),
     ),
     ({"channels": 2, "lanes": 1, "beat": 512}, {"vector_lanes": 2, "attention_lanes": 8}, IDEAL),
-    ({"channels": 4, "lanes": 4, "beat": 512}, {"vector_lanes": 8, "attention_lanes": 8}, DDR4_2400_X64),
+    (
+        {"channels": 4, "lanes": 4, "beat": 512, "vector_lanes": 8, "attention_channels": 4},
+        {},
+        DDR4_2400_X64,
+    ),
 )
 """Every pair of two of channels, M, beat and vector lanes but for a few; every kind of memory."""
 

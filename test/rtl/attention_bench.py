@@ -47,23 +47,26 @@ class AttentionBench:
         self.p, self.dut, self.random, self.pressure = p, simulated(p), Random(seed), pressure
         self.numbers = np.random.default_rng(seed)
         self.memory = bytearray([UNTOUCHED]) * (1 << 16)
-        self.beats, self.words = deque[int](), deque[dict[str, int]]()
+        self.beats = [deque[int]() for _ in range(p.attention_channels)]
+        self.words = deque[dict[str, int]]()
         self.visits, self.written_at = list[dict[str, int]](), deque[int]()
-        self.offered, self.instruction, self.done, self.overflows = False, None, 0, 0
+        self.offered, self.done, self.overflows = [False] * p.attention_channels, 0, 0
         self.sent, self.held, self.visits_held = 0, False, False
         self.visit = Stable(self.dut, "visit_valid", "visit_ready", tuple(f"visit_{name}" for name in VISIT))
         self.row = Stable(self.dut, "row_valid", "row_ready", ("row_beat", "row_data", "row_strobe"))
-        inputs = ("clear", "begin", "attention_valid", "visit_ready", "visitor_written", "quantized_valid", "row_ready")
+        inputs = ["clear", "begin", "visit_ready", "visitor_written", "quantized_valid", "row_ready"]
+        inputs += [f"valid_{channel}" for channel in range(p.attention_channels)]
         self.dut.set(scale_word=0, scale_bank=0, **dict.fromkeys(inputs, 0))
         self.dut.reset()
         self.clear()
 
     def clear(self) -> None:
         """The pulse at the start of a run; everything around the engine forgets too."""
-        for queue in (self.beats, self.words, self.visits, self.written_at):
+        for queue in (*self.beats, self.words, self.visits, self.written_at):
             queue.clear()
-        self.offered, self.visit.waiting, self.row.waiting = False, None, None
-        self.dut.set(clear=1, attention_valid=0, quantized_valid=0, visitor_written=0)
+        self.offered, self.visit.waiting, self.row.waiting = [False] * len(self.beats), None, None
+        self.dut.set(clear=1, quantized_valid=0, visitor_written=0)
+        self.dut.set(**{f"valid_{channel}": 0 for channel in range(len(self.beats))})
         self.dut.tick()
         self.dut.set(clear=0)
 
@@ -73,8 +76,9 @@ class AttentionBench:
     def cycle(self) -> None:
         """One clock; no output depends on an input within it, so outputs are those before the edge."""
         dut = self.dut
-        self.offered = bool(self.beats) and (self.offered or self.chance())
-        dut.set(attention_valid=int(self.offered), attention_data=self.beats[0] if self.offered else 0)
+        for channel, beats in enumerate(self.beats):
+            offered = self.offered[channel] = bool(beats) and (self.offered[channel] or self.chance())
+            dut.set(**{f"valid_{channel}": int(offered), f"data_{channel}": beats[0] if offered else 0})
         word = self.words.popleft() if self.words and self.chance() else None
         noise = {name: self.random.getrandbits(bits) for name, bits in quantized_ports(self.p).items()}
         for name, value in (word or {**noise, "valid": 0}).items():
@@ -84,9 +88,10 @@ class AttentionBench:
         dut.set(visitor_written=int(written))
         if written:
             self.written_at.popleft()
-        if self.offered and dut.get("attention_ready"):
-            self.beats.popleft()
-            self.offered = False
+        for channel, beats in enumerate(self.beats):
+            if self.offered[channel] and dut.get(f"ready_{channel}"):
+                beats.popleft()
+                self.offered[channel] = False
         if self.visit.handshake():
             self.visits.append({name: dut.get(f"visit_{name}") for name in VISIT})
             if self.visits[-1]["last"]:
@@ -126,9 +131,10 @@ class AttentionBench:
             word |= {"exponent": exponent & 0xFFFF, "last": int(index + lanes >= count), **fields}
             self.words.append(word)
 
-    def begin(self, instruction: Instruction, position: int, beats: list[int]) -> None:
-        """Wait until the engine takes it; its part of the stream comes behind what is still to come."""
-        self.beats.extend(beats)
+    def begin(self, instruction: Instruction, position: int, beats: list[list[int]]) -> None:
+        """Wait until the engine takes it; its part of each stream comes behind what is still to come."""
+        for waiting, more in zip(self.beats, beats, strict=True):
+            waiting.extend(more)
         self.dut.set(begin=1, position=position, instruction=int.from_bytes(instruction.encode(), "little"))
         for _ in range(5000):
             taken = self.dut.get("taken")
@@ -141,7 +147,7 @@ class AttentionBench:
     def finish(self) -> list[dict[str, int]]:
         """Run to `done_attention` of the one instruction under way; the visiting words since the last time."""
         self.finish_one()
-        assert not self.beats, f"{len(self.beats)} beats were left"
+        assert not any(self.beats), f"{self.beats_left} beats were left"
         found, self.visits = self.visits, []
         return found
 
@@ -152,7 +158,11 @@ class AttentionBench:
             self.cycle()
             if self.done > before:
                 return
-        raise AssertionError(f"not done: {len(self.beats)} beats left, {len(self.visits)} words")
+        raise AssertionError(f"not done: {self.beats_left} beats left, {len(self.visits)} words")
+
+    @property
+    def beats_left(self) -> list[int]:
+        return [len(beats) for beats in self.beats]
 
     def value_scales(self, bank: int, count: int) -> list[int]:
         """What the vector engine reads: two cycles after it asks."""
@@ -164,6 +174,12 @@ class AttentionBench:
             self.dut.set(scale_word=word % (1 << self.dut.widths["scale_word"]), scale_bank=bank)
             self.cycle()
         return found[:count]
+
+    def dealt(self, rows: Rows) -> list[Rows]:
+        """Each channel's part of the rows."""
+        channels = [self.p.row_place(row)[0] for row in range(len(rows.scales))]
+        own = [[row for row, channel in enumerate(channels) if channel == e] for e in range(len(self.beats))]
+        return [Rows(rows.codes[part], rows.scales[part]) for part in own]
 
     def random_rows(self, count: int) -> Rows:
         codes = self.numbers.integers(-127, 128, (count, self.p.head_dim))
@@ -220,7 +236,10 @@ class Case:
     def begin_scores(self, to: int, stride: int, register: int) -> None:
         bench, count = self.bench, self.memory_rows
         stored = [Rows(rows.codes[:count], rows.scales[:count]) for rows in (self.keys, self.values)]
-        beats = bench.scale_beats(stored[0]) + bench.scale_beats(stored[1]) + bench.code_beats(stored[0])
+        beats = [
+            bench.scale_beats(keys) + bench.scale_beats(values) + bench.code_beats(keys)
+            for keys, values in zip(*map(bench.dealt, stored), strict=True)
+        ]
         values = {"bank": self.bank, "head": self.head, "to": to, "stride": stride, "max_register": register}
         bench.begin(Instruction(Opcode.SCORES, {**values, "lane": self.lane}), self.position, beats)
 
@@ -251,7 +270,8 @@ class Case:
     def begin_values(self, to: int) -> None:
         stored = Rows(self.values.codes[: self.memory_rows], self.values.scales[: self.memory_rows])
         fields = {"bank": self.bank, "head": self.head, "to": to, "lane": self.lane}
-        self.bench.begin(Instruction(Opcode.VALUES, fields), self.position, self.bench.code_beats(stored))
+        beats = [self.bench.code_beats(part) for part in self.bench.dealt(stored)]
+        self.bench.begin(Instruction(Opcode.VALUES, fields), self.position, beats)
 
     def check_values(self, visits: list[dict[str, int]], to: int) -> None:
         found = spread(self.bench.p, visits)

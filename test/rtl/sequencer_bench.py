@@ -53,12 +53,17 @@ class Run:
             case Opcode.LOAD:
                 add(0, one["address"] + row * one["stride"], -(-4 * one["count"] // size))
             case Opcode.SCORES:
-                scales = -(-2 * self.position // size)
-                add(0, one["keys"] + one["key_scales"], scales)
-                add(0, one["values"] + one["value_scales"], scales)
-                add(0, one["keys"], self.position * p.row_beats)
+                places = [p.row_place(row)[0] for row in range(self.position)]
+                for e in range(p.attention_channels):
+                    rows, part = places.count(e), 64 * e * one["channel_stride"]
+                    scales = -(-2 * rows // size)
+                    add(e, one["keys"] + one["key_scales"] + part, scales)
+                    add(e, one["values"] + one["value_scales"] + part, scales)
+                    add(e, one["keys"] + part, rows * p.row_beats)
             case Opcode.VALUES:
-                add(0, one["values"], self.position * p.row_beats)
+                places = [p.row_place(row)[0] for row in range(self.position)]
+                for e in range(p.attention_channels):
+                    add(e, one["values"] + 64 * e * one["channel_stride"], places.count(e) * p.row_beats)
             case _:
                 pass
         return given
@@ -117,7 +122,7 @@ class UnitModel(Part):
             Unit.ATTENTION: [Consumer.ATTENTION],
             Unit.LOAD: [Consumer.LOAD, Consumer.EMBED],
         }
-        return [each for each in mine.get(self.unit, []) if each in consumers(self.bench.p, channel == 0)]
+        return [each for each in mine.get(self.unit, []) if each in consumers(self.bench.p, channel)]
 
     def sample(self) -> None:
         dut, bench = self.bench.dut, self.bench

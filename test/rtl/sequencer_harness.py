@@ -48,15 +48,13 @@ def harness(p: StepParameters) -> Module:
         m.output(f"io_{name}", reader[name])
     readies, quiets = list[Signal](), list[Signal]()
     for c in range(p.channels):
-        takers = {
-            f"{each.name.lower()}_ready": m.input(f"w{c}_{each.name.lower()}_ready") for each in consumers(p, c == 0)
-        }
-        if Consumer.ATTENTION in consumers(p, c == 0):
+        takers = {f"{each.name.lower()}_ready": m.input(f"w{c}_{each.name.lower()}_ready") for each in consumers(p, c)}
+        if Consumer.ATTENTION in consumers(p, c):
             takers["attention_wanted"] = takers["attention_ready"]
         names = ("request_address", "request_count", "request_block_beats", "request_consumer")
         stream = m.instance(
             f"stream_{c}",
-            stream_control(p, c == 0),
+            stream_control(p, c),
             clear=clear,
             request_valid=parts["request_valid"][c],
             **{name: parts[name] for name in names},
@@ -65,7 +63,7 @@ def harness(p: StepParameters) -> Module:
         )
         readies.append(stream["request_ready"])
         quiets.append(stream["quiet"])
-        for each in consumers(p, c == 0):
+        for each in consumers(p, c):
             name = f"{each.name.lower()}_valid"
             m.output(f"w{c}_{name}", stream[name])
         for name in (*READ_OUT, "data", "bad"):

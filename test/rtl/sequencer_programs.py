@@ -48,8 +48,10 @@ def instruction(random: Random, run: Run, counts: dict[Unit, int]) -> Instructio
         case Opcode.SCORES:
             values |= {"bank": 1, "head": random.randrange(p.kv_heads), "keys": memory(), "values": memory()}
             values |= {"key_scales": memory(), "value_scales": memory(), "to": element(), "stride": element()}
+            values["channel_stride"] = random.randrange(1 << 16)
         case Opcode.VALUES:
             values |= {"head": random.randrange(p.kv_heads), "values": memory(), "to": element()}
+            values["channel_stride"] = random.randrange(1 << 16)
         case Opcode.LOAD:
             values |= {"target": 2, "count": 1 + random.randrange(60), "address": memory(), "to": element()}
             values |= {"stride": random.choice((0, 64, 4096))}

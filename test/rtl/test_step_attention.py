@@ -25,6 +25,30 @@ SHAPES = {
     "D128-Dh16-L16-W4-g2-M2": StepParameters(
         beat=128, head_dim=16, vector_lanes=16, attention_lanes=4, group=2, lanes=2, kv_heads=2, max_context=40
     ),
+    "E2-D64-Dh8-L1-W8-M2": StepParameters(
+        beat=64, channels=2, attention_channels=2, head_dim=8, vector_lanes=1, lanes=2, max_context=40
+    ),
+    "E4-D128-Dh32-L4-W8-g3-M4": StepParameters(
+        beat=128,
+        channels=5,
+        attention_channels=4,
+        head_dim=32,
+        vector_lanes=4,
+        group=3,
+        kv_heads=2,
+        lanes=4,
+        max_context=40,
+    ),
+    "E8-D64-Dh16-L2-W4-g2": StepParameters(
+        beat=64,
+        channels=8,
+        attention_channels=8,
+        head_dim=16,
+        vector_lanes=2,
+        attention_lanes=4,
+        group=2,
+        max_context=60,
+    ),
 }
 
 
@@ -47,17 +71,23 @@ def give_rows(bench: AttentionBench, position: int, tokens: int, first_head: int
                     "row": row,
                     "rows": rows_at(p, head, kind),
                     "scales": scales_at(p),
+                    "channel_stride": part_bytes(p) // 64,
                 }
                 bench.quantize(target, rows.codes[row], int(rows.scales[row]), **fields)
     return heads
 
 
 def scales_at(p: StepParameters) -> int:
-    return -(-p.max_context * p.row_bytes // 64) * 64
+    return -(-p.channel_rows * p.row_bytes // 64) * 64
+
+
+def part_bytes(p: StepParameters) -> int:
+    """From a channel's rows to the next's."""
+    return scales_at(p) + -(-2 * p.channel_rows // 64) * 64
 
 
 def rows_at(p: StepParameters, head: int, kind: int) -> int:
-    return (2 * head + kind) * (scales_at(p) + -(-2 * p.max_context // 64) * 64)
+    return (2 * head + kind) * part_bytes(p) * p.attention_channels
 
 
 def check_memory(bench: AttentionBench, heads: dict[tuple[int, int], Rows], position: int) -> None:
@@ -67,9 +97,11 @@ def check_memory(bench: AttentionBench, heads: dict[tuple[int, int], Rows], posi
         base = rows_at(p, head, kind)
         for row in range(position, len(rows.scales)):
             codes = rows.codes[row].astype(np.int8).tobytes()
-            at = base + row * p.row_bytes
+            channel, place = p.row_place(row)
+            part = base + channel * part_bytes(p)
+            at = part + place * p.row_bytes
             wanted[at : at + p.row_bytes] = codes.ljust(p.row_bytes, b"\0")
-            at = base + scales_at(p) + 2 * row
+            at = part + scales_at(p) + 2 * place
             wanted[at : at + 2] = int(rows.scales[row]).to_bytes(2, "little")
     assert bench.memory == wanted
 

@@ -16,6 +16,9 @@ PARAMETERS = (
     StepParameters(beat=256, attention_lanes=32, vector_lanes=1, max_context=100),
     StepParameters(beat=64, head_dim=8, attention_lanes=1, vector_lanes=8, lanes=3, max_context=5),
     StepParameters(beat=128, head_dim=16, attention_lanes=16, vector_lanes=16, group=4, lanes=2, max_context=70),
+    StepParameters(
+        beat=256, channels=4, attention_channels=4, vector_lanes=8, group=4, attention_lanes=32, max_context=2048
+    ),
     StepParameters(beat=512, head_dim=256, group=4, attention_lanes=64, vector_lanes=8, max_context=2048, kv_heads=2),
 )
 MODULES = {"attention_engine": attention_engine, "row_writer": row_writer}

@@ -16,6 +16,9 @@ PARAMETERS = {
     ),
     "three channels": StepParameters(beat=256, channels=3, lanes=3, kv_heads=2, group=2, vector_lanes=8),
     "more vector lanes than rows of a block": StepParameters(beat=128, head_dim=16, group=2, vector_lanes=16),
+    "caches on four channels of six": StepParameters(
+        beat=64, channels=6, attention_channels=4, lanes=2, kv_heads=2, group=2, head_dim=16, max_context=100
+    ),
     "no CRC": StepParameters(
         beat=512, kv_heads=2, group=3, vector_lanes=2, crc=False, features=("attention", "rotate")
     ),

@@ -14,6 +14,21 @@ SHAPES = (
     StepParameters(beat=128, lanes=3, channels=2, max_burst=16, fifo_beats=64, crc=False, kv_heads=2, head_dim=32),
     StepParameters(beat=256, lanes=2, channels=3, max_burst=16, fifo_beats=32, crc=False, kv_heads=2, head_dim=16),
     StepParameters(beat=512, max_burst=8, fifo_beats=8, crc=False, kv_heads=2, head_dim=16),
+    StepParameters(
+        beat=128,
+        lanes=2,
+        channels=5,
+        attention_channels=4,
+        vector_lanes=2,
+        max_burst=16,
+        fifo_beats=32,
+        crc=False,
+        kv_heads=2,
+        head_dim=32,
+    ),
+    StepParameters(
+        beat=64, channels=2, attention_channels=2, vector_lanes=1, max_burst=16, fifo_beats=16, crc=False, head_dim=8
+    ),
 )
 
 

@@ -21,6 +21,8 @@ VISIT = {
 """What else a visiting word has: bits of each field."""
 HEAD_BITS, LANE_BITS = 8, 4
 QUANTIZED_BITS, CODE_BITS, SCALE_BITS = 16, 8, 16
+STRIDE_BITS = 24
+"""Of the way from a channel's rows to the next's, in units of 64 bytes."""
 
 
 def lanes_of(p: StepParameters) -> int:
@@ -51,13 +53,28 @@ def scales_at_once(p: StepParameters) -> int:
 
 
 def row_room(p: StepParameters) -> int:
-    """Rows that memories hold: a power of two, whole beats of scales and at least two words of L."""
-    return power_of_two(max(p.max_context, p.beat // SCALE_BITS, 2 * p.vector_lanes))
+    """Rows that memories of a channel hold: a power of two, whole beats of scales and at least two words of L."""
+    return power_of_two(max(p.channel_rows, p.beat // SCALE_BITS, 2 * p.vector_lanes))
 
 
 def row_bits(p: StepParameters) -> int:
-    """Bits of a row's index."""
+    """Bits of a row's index on its channel."""
     return index_bits(row_room(p))
+
+
+def channel_bits(p: StepParameters) -> int:
+    """Bits of the number of a channel with rows; 0 where there is one."""
+    return p.attention_channels.bit_length() - 1
+
+
+def all_row_bits(p: StepParameters) -> int:
+    """Bits of a row's index in the cache: above and below `channel_bits` in the middle, that on its channel."""
+    return row_bits(p) + channel_bits(p)
+
+
+def lane_place(p: StepParameters) -> int:
+    """Bits of a row's index below its word's."""
+    return p.vector_lanes.bit_length() - 1
 
 
 def quantized_ports(p: StepParameters) -> dict[str, int]:
@@ -76,12 +93,13 @@ def quantized_ports(p: StepParameters) -> dict[str, int]:
         "scales": 32,
         "exponent": 16,
         "last": 1,
+        "channel_stride": STRIDE_BITS,
     }
 
 
 def scale_word_bits(p: StepParameters) -> int:
-    """Bits of the address of a word of L value scales."""
-    return index_bits(-(-p.max_context // p.vector_lanes))
+    """Bits of the address of a word of L value scales, of all channels."""
+    return max(index_bits(-(-p.max_context // p.vector_lanes)), channel_bits(p) + 1)
 
 
 def input_group(m: Module, prefix: str, widths: dict[str, int]) -> dict[str, Signal]:
@@ -91,7 +109,7 @@ def input_group(m: Module, prefix: str, widths: dict[str, int]) -> dict[str, Sig
 
 def count_bits(p: StepParameters) -> int:
     """Bits of the number of the last result of a query: a row of SCORES, an element of VALUES."""
-    return max(row_bits(p), index_bits(p.head_dim))
+    return max(all_row_bits(p), index_bits(p.head_dim))
 
 
 def sum_bits(p: StepParameters) -> int:

@@ -6,7 +6,6 @@ from elastix.compiler.circuit import Module, Signal, concat, mux, select
 from elastix.compiler.processor.step.attention_ports import (
     SCALE_BITS,
     row_bits,
-    scale_word_bits,
     scales_at_once,
 )
 from elastix.compiler.processor.step.parameters import StepParameters
@@ -47,7 +46,7 @@ def attention_scales(p: StepParameters) -> Module:
     which: Signal = m.register("key_lane", key_row[0:place]) if place else m.constant(0, 1)
     m.output("key_scale", m.register("key_scale_q", select(which, found)))
 
-    word = m.input("scale_word", scale_word_bits(p)).zext(bits - place)
+    word = m.input("scale_word", bits - place)
     values = m.instance(
         "values",
         scale_memory(p, 2),

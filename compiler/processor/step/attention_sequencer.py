@@ -2,17 +2,19 @@
 
 from dataclasses import asdict
 from enum import IntEnum
+from functools import cache
 
-from elastix.compiler.circuit import Module, Signal, mux
+from elastix.compiler.circuit import Module, Signal, concat, mux
 from elastix.compiler.processor.parameters import index_bits
 from elastix.compiler.processor.step.attention_ports import (
     LANE_BITS,
     SCALE_BITS,
+    channel_bits,
     chunks_of,
+    lane_place,
     lanes_of,
     row_bits,
     scales_at_once,
-    steps_of,
 )
 from elastix.compiler.processor.step.parameters import StepParameters
 
@@ -29,44 +31,39 @@ class State(IntEnum):
     ROWS = 5
 
 
-def flush_cycles(p: StepParameters) -> int:
-    """From the last chunk of VALUES: until its products are in the accumulators, and until the scores that came before
-    are on their way, which go through the same converters."""
-    return max(5, lanes_of(p).bit_length() - 1)
-
-
+@cache
 def attention_sequencer(p: StepParameters) -> Module:
-    """Takes an instruction where `may_begin` is 1 and the one before has issued its last row (`idle`: none has rows to
-    come); `values`: it is VALUES. After the rows of VALUES its results go out while what comes after it reads scales.
+    """Carries out an instruction that begins with `begun` (pulse), while `idle` is 1; `values`: it is VALUES.
 
-    `wanted`: bytes or scales of the beat at `valid` would be used; `ready`: its last. `scale_write`: scales for the
-    rows from `row` on, of part `scale_part` of the beat, or where `own` is 1 the scale of this run's row of token
-    `own_lane` alone; `scale_is_value` of which kind. `issue`: chunk `chunk` of row `row`, part `byte_part` of the beat
-    or of token `own_lane`; with it first_row, last_chunk, and last_in_word (the row is the last of L, or of all).
-    `result`: element `element` of every query's accumulators goes out; only while `draining`, when no chunk is under
-    way, and the element stays for as many cycles as converters need for the queries. `reserve`: the words that begin,
-    one a query, need places; `room` says that there are.
+    last_row, memory_rows, some_memory, has_rows, has_own: of this channel, as attention_deal says. Rows wait while
+    `busy` is 1: results of earlier rows go out. `wanted`: bytes or scales of the beat at `valid` would be used;
+    `ready`: its last. `scale_write`: scales for the rows from `row` on, of part `scale_part` of the beat, or where
+    `own` is 1 the scale of this run's row of token `own_lane` alone; `scale_is_value` of which kind. `issue`: chunk
+    `chunk` of row `row`, part `byte_part` of the beat or of token `own_lane`; with it first_row, last_chunk, and
+    last_in_word (the row is the last of L, or of all). `reserve`: the words that begin, one a query, need places;
+    `room` says that there are. `values_end`: the rows of VALUES are issued; `none`, from the next cycle on: there were
+    none. channel, first_position (lowest bits): of several channels, which one this is, and POSITION.
     """
     m = Module("attention_sequencer", attention_sequencer.__doc__, asdict(p))
-    clear, begin, may_begin = m.input("clear"), m.input("begin"), m.input("may_begin")
-    bits = row_bits(p)
-    is_values, position_now, lane_now = m.input("is_values"), m.input("position", bits), m.input("lane", LANE_BITS)
-    valid, room = m.input("valid"), m.input("room")
+    clear, begun, is_values = m.input("clear"), m.input("begun"), m.input("is_values")
+    bits, several = row_bits(p), p.attention_channels > 1
+    valid, room, busy = m.input("valid"), m.input("room"), m.input("busy")
+    memory_rows_now = m.input("memory_rows", bits)
 
     state = m.state("state", 3, reset=State.IDLE)
     at = {which: m.named(f"in_{which.name.lower()}", state == which) for which in State}
-    taken = m.named("taken_now", at[State.IDLE] & may_begin)
-    begun = m.named("begun", taken & begin)
     values = m.register("values_q", is_values, enable=begun)
-    position = m.register("position_q", position_now, enable=begun)
-    memory_rows = m.register("memory_rows", position_now - _resized(lane_now, bits), enable=begun)
-    some_memory = m.named("some_memory", memory_rows.any())
+    position = m.register("position_q", m.input("last_row", bits), enable=begun)
+    memory_rows = m.register("memory_rows_q", memory_rows_now, enable=begun)
+    some_memory, has_rows, has_own = (
+        m.register(f"{name}_q", m.input(name), enable=begun) for name in ("some_memory", "has_rows", "has_own")
+    )
     last_memory_row = m.register("last_memory_row", memory_rows - 1)
 
     row = m.state("row_q", bits)
     at_end = m.named("at_end", row == position)
     from_memory = m.state("from_memory_q", 1)
-    own_lane, own_value = m.state("own_lane_q", index_bits(p.lanes)), m.state("own_value", 1, reset=0)
+    own_value = m.state("own_value", 1, reset=0)
 
     # Scales: a beat gives some a cycle; what lies beyond the last row is written too, and over it what follows.
     in_scales = m.named("in_scales", at[State.KEY_SCALES] | at[State.VALUE_SCALES])
@@ -80,35 +77,39 @@ def attention_sequencer(p: StepParameters) -> Module:
     own_end = m.named("own_end", own_step & at_end)
     own_value.next(at[State.OWN_SCALES] & ~own_value & ~clear)
 
-    drain = _Drain(m, p, clear, room)
-    running = m.named("running", at[State.ROWS] & ~drain.busy)
+    running = m.named("running", at[State.ROWS] & ~busy)
     # Beside `values`, which much else hangs on: the stream waits for what rows want.
     scoring = m.register("scoring", ~is_values, enable=begun)
-    rows = _Rows(m, p, running, scoring, row, from_memory, valid, room)
+    rows = _Rows(m, p, running & has_rows, scoring, row, from_memory, valid, room)
     row_end = rows.row_end
-    rows_end = m.named("rows_end", row_end & at_end)
-    drain.connect(rows_end & values)
+    rows_end = m.named("rows_end", (row_end & at_end) | (running & ~has_rows))
+    values_end = m.named("values_end_now", rows_end & values)
     memory_ends = m.named("memory_ends", row_end & (row == last_memory_row))
     from_memory.next(mux(at[State.ROWS], from_memory & ~memory_ends, some_memory))
 
     # The row where a phase begins is right from its first cycle on.
     value_scales_end = m.named("value_scales_end", at[State.VALUE_SCALES] & scales_end)
     step = mux(in_scales, m.constant(at_once, bits), 1)
-    moved = mux(scales_end, mux(at[State.VALUE_SCALES], memory_rows, 0), row + step)
+    moved = mux(scales_end, mux(at[State.VALUE_SCALES] & has_own, memory_rows, 0), row + step)
     from_zero = m.named("from_zero", at[State.SETUP] | own_end)
     row.next(mux(from_zero, 0, moved), enable=at[State.SETUP] | scale_take | own_step | row_end)
-    own_lane_moves = m.named("own_lane_moves", own_step | (row_end & ~from_memory))
-    own_lane.next(mux(from_zero, 0, own_lane + 1), enable=at[State.SETUP] | own_lane_moves)
+    if several:
+        own_lane = _own_lane(m, p, row)
+    else:
+        own_lane = m.state("own_lane_q", index_bits(p.lanes))
+        own_lane_moves = m.named("own_lane_moves", own_step | (row_end & ~from_memory))
+        own_lane.next(mux(from_zero, 0, own_lane + 1), enable=at[State.SETUP] | own_lane_moves)
 
     def to(which: State) -> Signal:
         return m.constant(which, 3)
 
-    after_setup = mux(values, to(State.ROWS), mux(some_memory, to(State.KEY_SCALES), to(State.OWN_SCALES)))
+    after_scales = mux(has_own, to(State.OWN_SCALES), to(State.ROWS))
+    after_setup = mux(values, to(State.ROWS), mux(some_memory, to(State.KEY_SCALES), after_scales))
     steps = (
         (begun, to(State.SETUP)),
         (at[State.SETUP], after_setup),
         (at[State.KEY_SCALES] & scales_end, to(State.VALUE_SCALES)),
-        (value_scales_end, to(State.OWN_SCALES)),
+        (value_scales_end, after_scales),
         (own_end, to(State.ROWS)),
         (rows_end | clear, to(State.IDLE)),
     )
@@ -117,7 +118,6 @@ def attention_sequencer(p: StepParameters) -> Module:
         following = mux(condition, target, following)
     state.next(following)
 
-    m.output("taken", taken)
     m.output("idle", at[State.IDLE])
     m.output("values", values)
     m.output("wanted", in_scales | rows.wanted)
@@ -135,48 +135,23 @@ def attention_sequencer(p: StepParameters) -> Module:
     m.output("first_row", ~row.any())
     m.output("last_chunk", rows.last_chunk)
     m.output("last_in_word", at_end | rows.last_of_word)
-    m.output("result", drain.result)
-    m.output("draining", drain.draining)
-    m.output("element", drain.element)
-    m.output("reserve", rows.reserve | drain.reserve)
+    m.output("reserve", rows.reserve)
+    m.output("values_end", values_end)
+    m.output("none", m.register("none_q", ~has_rows, enable=values_end))
     return m
 
 
-def _resized(value: Signal, bits: int) -> Signal:
-    return value[0:bits] if bits < value.width else value.zext(bits)
-
-
-class _Drain:
-    """The results of VALUES after its last chunk: element after element, of each the queries. `busy`: from then on."""
-
-    def __init__(self, m: Module, p: StepParameters, clear: Signal, room: Signal) -> None:
-        self.m, self.clear = m, clear
-        self.flushing, self.draining = m.state("flushing", 1, reset=0), m.state("draining_q", 1, reset=0)
-        self.busy = m.state("drain_busy", 1, reset=0)
-        flush, cycles = m.state("flush_count", 3), flush_cycles(p)
-        flush.next(mux(self.flushing, flush + 1, 0))
-        self.flushed = m.named("flushed", self.flushing & (flush == cycles))
-        steps, word = steps_of(p), p.vector_lanes.bit_length() - 1
-        step, first_step, last_step = None, m.constant(1, 1), m.constant(1, 1)
-        self.element = m.state("element_q", index_bits(p.head_dim))
-        word_begins = m.named("word_begins", ~self.element[0:word].any() if word else m.constant(1, 1))
-        if steps > 1:
-            step = m.state("drain_step", index_bits(steps), reset=0)
-            first_step, last_step = m.named("drain_first", ~step.any()), m.named("drain_last", step == steps - 1)
-        self.result = m.named("result_now", self.draining & first_step & (~word_begins | room))
-        moves = self.result
-        if step is not None:
-            moves = m.named("drain_moves", self.result | ~first_step)
-            step.next(mux(last_step | clear, 0, step + 1), enable=moves | clear)
-        element_end = m.named("element_end", moves & last_step)
-        self.end = m.named("drain_end", element_end & (self.element == p.head_dim - 1))
-        self.element.next(mux(self.draining, self.element + 1, 0), enable=element_end | ~self.draining)
-        self.draining.next(~clear & (self.flushed | (self.draining & ~self.end)))
-        self.reserve = m.named("drain_reserve", self.result & word_begins)
-
-    def connect(self, begins: Signal) -> None:
-        self.busy.next(~self.clear & (begins | (self.busy & ~self.end)))
-        self.flushing.next(~self.clear & (begins | (self.flushing & ~self.flushed)))
+def _own_lane(m: Module, p: StepParameters, row: Signal) -> Signal:
+    """The token of a row of the run's own: its place in the cache less POSITION, of which the lowest bits tell."""
+    place, bits = lane_place(p), index_bits(p.lanes)
+    channel, first = m.input("channel", channel_bits(p)), m.input("first_position", LANE_BITS)
+    parts = [row[place : row.width], channel] + ([row[0:place]] if place else [])
+    whole = concat(*parts)
+    for value in (channel, first):  # of few tokens, their lowest bits tell
+        m.unused(value)
+    if p.lanes == 1:
+        return m.constant(0, 1)
+    return (whole if whole.width >= bits else whole.zext(bits))[0:bits] - first[0:bits]
 
 
 class _Rows:

@@ -8,6 +8,7 @@ from elastix.compiler.processor.axi import ADDRESS_BITS, offset_bits
 from elastix.compiler.processor.burst_reader import BLOCK_BEATS_BITS
 from elastix.compiler.processor.divider import divider
 from elastix.compiler.processor.parameters import COLUMNS, index_bits
+from elastix.compiler.processor.step.attention_ports import channel_bits, lane_place
 from elastix.compiler.processor.step.completion_counters import FINISHED_BITS
 from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
 from elastix.compiler.processor.step.instruction_check import bad_instruction
@@ -94,6 +95,8 @@ class _Dispatcher:
         beyond = m.register("lane_beyond", lane >= self.tokens)
         self.skip = m.register("skip_q", beyond & ~self.op[Opcode.LINEAR] & ~self.op[Opcode.END])
         self.quotient, self.remainder, self.divided, self.no_token = self._deal(lane)
+        several = p.attention_channels > 1 and Opcode.SCORES in self.op
+        self.cached = _CachedRows(self) if several else None
 
     def has(self, *some: Opcode) -> Signal:
         """One bit: the instruction is one of these."""
@@ -132,6 +135,7 @@ class _Dispatcher:
 
     def steps(self) -> None:
         m, at = self.m, self.at
+        # Of attention a request is one to each channel with caches.
         phase, index = m.state("phase", 2), m.state("request", 6)
         b = m.state("multiplier", BLOCK_BEATS_BITS)
         a, acc = m.state("multiplicand", self.beat_bits), m.state("address", self.beat_bits)
@@ -142,13 +146,17 @@ class _Dispatcher:
         b.next(mux(setting, operands.b, b >> 1))
         product_there = m.named("product_there", ~b.any())
         linear_begins = m.named("linear_begins", multiplying & product_there & self.op[Opcode.LINEAR])
-        stride = self.beats(Opcode.LINEAR, "channel_stride")
+        stride, last_channel = self.beats(Opcode.LINEAR, "channel_stride"), m.constant(1, 1)
+        if self.cached is not None:
+            stride = mux(self.op[Opcode.LINEAR], stride, self.cached.stride)
+            last_channel = self.cached.last
+            self.cached.move(at[State.LOOK], granted)
         step = m.named("step", mux(granted, stride, mux(multiplying & b[0], a, 0)))
         acc.next(
             mux(linear_begins, self.beats(Opcode.LINEAR, "weights"), mux(setting, operands.acc, acc + step)),
             enable=setting | multiplying | granted,
         )
-        index.next(mux(at[State.LOOK], 0, index + 1), enable=at[State.LOOK] | granted)
+        index.next(mux(at[State.LOOK], 0, index + 1), enable=at[State.LOOK] | (granted & last_channel))
 
         embed = self.op.get(Opcode.EMBED, m.constant(0, 1))
         phase_end = m.named("phase_end", multiplying & product_there)
@@ -177,8 +185,8 @@ class _Dispatcher:
             (setting, State.MULTIPLY),
             (phase_end, State.REQUEST),
             (phase_end & more, State.SET),
-            (granted & ~self.op[Opcode.LINEAR], State.SET),
-            (granted & last_request, State.PUSH),
+            (granted & ~self.op[Opcode.LINEAR] & last_channel, State.SET),
+            (granted & last_request & last_channel, State.PUSH),
             (pushed, State.WAIT),
             (quiet | bad_now, State.HALT),
             (self.clear, State.WAIT),
@@ -235,6 +243,8 @@ class _Dispatcher:
         consumer = mux(self.op[Opcode.LOAD], int(Consumer.LOAD), consumer)
         if Opcode.SCORES in self.op:
             rows, in_beat = self.position.zext(COUNT_BITS), p.beat // 16
+            if self.cached is not None:
+                rows = self.cached.rows.zext(COUNT_BITS)
             scales = _divided(m, "scales", rows + (in_beat - 1), in_beat)
             cached = mux(scores & (index != 2), scales, rows << (p.row_beats.bit_length() - 1))
             attention = m.named("for_attention", self.has(Opcode.SCORES, Opcode.VALUES))
@@ -243,13 +253,20 @@ class _Dispatcher:
         asking = m.state("asking", 1, reset=0)
         asks = m.named("asks", self.at[State.REQUEST] & asking)
         embed = self.op.get(Opcode.EMBED, m.constant(0, 1))
-        channel = m.named("channel_asked", mux(linear, index, mux(embed, self.remainder, 0)))
-        valid = m.named("asked", concat(*(asks & (channel == c) for c in reversed(range(p.channels)))))
-        granted = m.named("granted", (valid & ready).any())
+        count, nothing = m.register("count", counts), m.constant(0, 1)
+        other = mux(embed, self.remainder, 0)
+        if self.cached is not None:
+            # A channel may have no rows yet.
+            nothing = m.named("nothing_asked", asks & self.cached.asked & ~count.any())
+            other = mux(self.cached.asked, self.cached.channel.zext(6), other)
+        channel = m.named("channel_asked", mux(linear, index, other))
+        asks_some = m.named("asks_some", asks & ~nothing)
+        valid = m.named("asked", concat(*(asks_some & (channel == c) for c in reversed(range(p.channels)))))
+        granted = m.named("granted", (valid & ready).any() | nothing)
         asking.next(self.at[State.REQUEST] & ~granted)
         m.output("request_valid", valid)
         m.output("request_address", address)
-        m.output("request_count", m.register("count", counts))
+        m.output("request_count", count)
         m.output("request_block_beats", self._block_beats())
         m.output("request_consumer", consumer)
         more = (linear & (index != p.channels - 1)) | (scores & (index != 2))
@@ -286,6 +303,32 @@ class _Dispatcher:
             reached.append(finished >= self.of(Opcode.END, f"wait_{unit.name.lower()}"))
         unreachable = m.register("unreachable", ~concat(*reached).all())
         return m.named("quiet_now", nothing & (cycles == QUIET_CYCLES - 1)), unreachable
+
+
+class _CachedRows:
+    """Requests for rows of caches, of one channel after the other.
+
+    asked: they are. channel, last: whose turn it is, the last one's. rows: how many rows of earlier runs it has.
+    stride: beats from channel to channel.
+    """
+
+    def __init__(self, d: _Dispatcher) -> None:
+        m, p = d.m, d.p
+        self.asked = m.named("asks_for_rows", d.has(Opcode.SCORES, Opcode.VALUES))
+        self.channel = m.state("cache_channel", channel_bits(p))
+        self.last = m.named("last_channel", ~self.asked | (self.channel == p.attention_channels - 1))
+        low, high = lane_place(p), lane_place(p) + channel_bits(p)
+        turn, word = d.position[high : d.position.width], d.position[low:high]
+        rows = turn + (word > self.channel).zext(turn.width)
+        if low:
+            rows = concat(rows, mux(word == self.channel, d.position[0:low], 0))
+        self.rows = m.named("rows_of_channel", rows)
+        in_units = d.of(Opcode.SCORES, "channel_stride").zext(d.beat_bits)
+        self.stride = m.named("row_stride", in_units << (6 - d.offset))
+
+    def move(self, begins: Signal, granted: Signal) -> None:
+        """`granted`: on to the next channel, or the first one."""
+        self.channel.next(mux(begins | self.last, 0, self.channel + 1), enable=begins | granted)
 
 
 def units(p: StepParameters) -> tuple[Unit, ...]:

@@ -7,14 +7,22 @@ from elastix.compiler.circuit import Memory, Module, Signal, concat, mux
 from elastix.compiler.processor.axi import ADDRESS_BITS, offset_bits
 from elastix.compiler.processor.parameters import index_bits
 from elastix.compiler.processor.step.attention_memory import LATENCY
-from elastix.compiler.processor.step.attention_ports import CODE_BITS, SCALE_BITS, chunks_of, lanes_of
+from elastix.compiler.processor.step.attention_ports import (
+    CODE_BITS,
+    SCALE_BITS,
+    STRIDE_BITS,
+    channel_bits,
+    chunks_of,
+    lane_place,
+    lanes_of,
+)
 from elastix.compiler.processor.step.current_rows import slot_bits
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
 
 class State(IntEnum):
-    """IDLE: nothing waits. PLACE, SCALE_PLACE: addresses are added up. READ: codes of a beat. BEAT: it waits to be
-    taken. SCALE: the scale's beat is made. SCALE_BEAT: it waits."""
+    """IDLE: nothing waits. CHANNEL: to the rows of one. PLACE, SCALE_PLACE: addresses are added up. READ: codes of a
+    beat. BEAT: it waits to be taken. SCALE: the scale's beat is made. SCALE_BEAT: it waits."""
 
     IDLE = 0
     PLACE = 1
@@ -23,27 +31,32 @@ class State(IntEnum):
     BEAT = 4
     SCALE = 5
     SCALE_BEAT = 6
+    CHANNEL = 7
 
 
 def row_append(p: StepParameters) -> Module:
     """Sends each row that was pushed: its beats, padding 0, then the two bytes of its scale.
 
     `push` takes a row's place in the current rows (`slot`), its `row` in the cache, and where row 0 and, from there,
-    its scale lie (`rows`, `scales`: bytes, whole beats). There is room for as many rows as there are current ones.
+    its scale lie (`rows`, `scales`: bytes, whole beats; of several channels,
+    channel 0's, and `channel_stride`). There is room for as many rows as there are current ones.
     While `may_read` is 1 the current rows answer: `codes` two cycles after `read_chunk`, `scale` at once, of
     `read_slot`. row_*: to the row writer. `waiting` (level): a row was not sent yet; `may_read` may fall when it is 0.
     """
     m = Module("row_append", row_append.__doc__, asdict(p))
     clear, push, may_read = m.input("clear"), m.input("push"), m.input("may_read")
     offset, slots = offset_bits(p.beat), slot_bits(p)
+    several = p.attention_channels > 1
     fields = {"slot": slots, "row": ELEMENT_BITS, "rows": ADDRESS_BITS, "scales": 32}
+    stride = [m.input("channel_stride", STRIDE_BITS)] if several else []
     given = {name: m.input(name, width) for name, width in fields.items()}
     for name in ("rows", "scales"):
         m.unused(given[name])
-    queue = Memory(m, "queue", 1 << slots, slots + ELEMENT_BITS + ADDRESS_BITS - offset + 32 - offset, latency=0)
+    queued = [*stride, given["slot"], given["row"], given["rows"][offset:40], given["scales"][offset:32]]
+    queue = Memory(m, "queue", 1 << slots, sum(each.width for each in queued), latency=0)
     tail, count = m.state("tail", slots, reset=0), m.state("count", slots + 1, reset=0)
     head, done = m.state("head", slots, reset=0), m.wire("done", 1)
-    queue.write(tail, concat(given["slot"], given["row"], given["rows"][offset:40], given["scales"][offset:32]), push)
+    queue.write(tail, concat(*queued), push)
     tail.next(mux(clear, 0, tail + 1), enable=clear | push)
     leaves = m.named("leaves", clear | done)
     head.next(mux(clear, 0, head + 1), enable=leaves)
@@ -53,7 +66,8 @@ def row_append(p: StepParameters) -> Module:
     low, scales = 32 - offset, m.named("scales_beat", entry[0 : 32 - offset])
     rows = m.named("rows_beat", entry[low : low + ADDRESS_BITS - offset])
     row = m.named("row_number", entry[low + rows.width : low + rows.width + ELEMENT_BITS])
-    slot = m.named("slot_number", entry[low + rows.width + ELEMENT_BITS : entry.width])
+    slots_at = low + rows.width + ELEMENT_BITS
+    slot = m.named("slot_number", entry[slots_at : slots_at + slots])
 
     state = m.state("state", 3, reset=State.IDLE)
     at = {which: m.named(f"in_{which.name.lower()}", state == which) for which in State}
@@ -69,8 +83,12 @@ def row_append(p: StepParameters) -> Module:
     def to(which: State) -> Signal:
         return m.constant(which, 3)
 
+    begins, there = m.named("begins", at[State.IDLE] & waiting & may_read), m.constant(1, 1)
+    if several:
+        rows, row, there = _channel(m, p, begins, at[State.CHANNEL], rows, row, entry[slots_at + slots : entry.width])
     steps = (
-        (at[State.IDLE] & waiting & may_read, to(State.PLACE)),
+        (begins, to(State.CHANNEL) if several else to(State.PLACE)),
+        (at[State.CHANNEL] & there, to(State.PLACE)),
         (at[State.PLACE], to(State.READ)),
         (read, to(State.BEAT)),
         (sent, mux(last_beat, to(State.SCALE_PLACE), to(State.READ))),
@@ -106,6 +124,22 @@ def row_append(p: StepParameters) -> Module:
     m.output("row_data", _data(m, p, at, step, per_beat))
     m.output("row_strobe", concat(*(strobe.replicate(2) for strobe in reversed(strobes))))
     return m
+
+
+def _channel(
+    m: Module, p: StepParameters, begins: Signal, searching: Signal, rows: Signal, row: Signal, stride: Signal
+) -> tuple[Signal, Signal, Signal]:
+    """Where the rows of the row's channel begin, its place among them, and whether it is there: from channel 0 on, one
+    a cycle while `searching`."""
+    low, high = lane_place(p), lane_place(p) + channel_bits(p)
+    places = [row[high : row.width]] + ([row[0:low]] if low else [])
+    place = m.named("row_of_channel", concat(*places).zext(row.width))
+    to_go, here = m.state("channels_to_go", channel_bits(p)), m.state("rows_here", rows.width)
+    there = m.named("channel_there", ~to_go.any())
+    in_beats = m.named("stride_beats", stride.zext(rows.width) << (6 - offset_bits(p.beat)))
+    to_go.next(mux(begins, row[low:high], to_go - 1), enable=begins | (searching & ~there))
+    here.next(mux(begins, rows, here + in_beats), enable=begins | (searching & ~there))
+    return here, place, there
 
 
 def _beats(m: Module, p: StepParameters, place: Signal, sent: Signal, step: Signal) -> tuple[Signal, Signal]:

@@ -15,14 +15,16 @@ def run_counters(p: StepParameters) -> Module:
     """What a run of a program costs: cycles, instructions, beats and stalls by cause.
 
     Counts from `start` (pulse, which clears) while `running`: the bits that are 1, one bit a channel (beats,
-    stall_memory, stall_output, constant_beats), a unit and END (instructions) or just one. `freeze` (pulse) copies all
-    counters; outputs other than cycles are the copy, cycles is the counter itself.
+    stall_memory, stall_output, constant_beats; cache_beats: a channel with caches), a unit and END (instructions) or
+    just one. `freeze` (pulse) copies all counters; outputs other than cycles are the copy, cycles is the counter
+    itself.
     """
     m = Module("run_counters", run_counters.__doc__, asdict(p))
     start, clear, running, freeze = m.input("start"), m.input("clear"), m.input("running"), m.input("freeze")
     channels = ("beats", "stall_memory", "stall_output", "constant_beats")
     # An instruction of each unit may finish in a cycle, and END.
     widths: dict[str, int] = {name: p.channels for name in channels} | {"instructions": len(Unit) + 1}
+    widths["cache_beats"] = p.attention_channels
     always = m.constant(1, 1)
     events = {
         name: always if name in ("cycles", "busy") else m.input(name, widths.get(name, 1))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import IntEnum
+from functools import cache
 from itertools import pairwise
 
 from elastix.compiler.circuit import Module, Signal, concat, mux
@@ -27,18 +28,24 @@ class Consumer(IntEnum):
     EMBED = 3
 
 
-def consumers(p: StepParameters, first: bool) -> tuple[Consumer, ...]:
-    """Who may take beats of a channel; `first`: it is channel 0."""
+def consumers(p: StepParameters, channel: int) -> tuple[Consumer, ...]:
+    """Who may take beats of a channel."""
     wanted = {
         Consumer.MATRIX: True,
-        Consumer.ATTENTION: first and "attention" in p.features,
-        Consumer.LOAD: first,
+        Consumer.ATTENTION: channel < p.attention_channels and "attention" in p.features,
+        Consumer.LOAD: channel == 0,
         Consumer.EMBED: "embed" in p.features,
     }
     return tuple(each for each in Consumer if wanted[each])
 
 
-def stream_control(p: StepParameters, first: bool) -> Module:
+def stream_control(p: StepParameters, channel: int) -> Module:
+    """The stream of channels that have the same consumers as this one."""
+    return _stream_control(p, consumers(p, channel))
+
+
+@cache
+def _stream_control(p: StepParameters, takers: tuple[Consumer, ...]) -> Module:
     """One channel of the stream: requests in the order of the program, beats to whoever asked for them.
 
     request_*: `count` beats from beat `address` on, for `consumer`; for the matrix unit `count` blocks of `block_beats`
@@ -50,7 +57,8 @@ def stream_control(p: StepParameters, first: bool) -> Module:
     a beat was there and nothing took it; `empty`: the one whose turn it is wanted a beat and none was there (the
     attention engine takes its time over a beat; attention_wanted: it would look at one).
     """
-    m = Module(f"stream_control_{'first' if first else 'other'}", stream_control.__doc__, asdict(p))
+    which = "first" if Consumer.LOAD in takers else "cached" if Consumer.ATTENTION in takers else "other"
+    m = Module(f"stream_control_{which}", _stream_control.__doc__, asdict(p))
     offset = offset_bits(p.beat)
     beat_bits = ADDRESS_BITS - offset
     clear, timeout = m.input("clear"), m.input("timeout", 32)
@@ -103,7 +111,7 @@ def stream_control(p: StepParameters, first: bool) -> Module:
     in_turn = m.state("in_turn", 1, reset=0)
     turn = m.register("turn", turns["data"][0:CONSUMER_BITS], enable=begin_turn)
     segment = m.register("segment_q", turns["data"][CONSUMER_BITS : CONSUMER_BITS + beat_bits], enable=begin_turn)
-    here = {each: m.named(f"turn_{each.name.lower()}", in_turn & (turn == each)) for each in consumers(p, first)}
+    here = {each: m.named(f"turn_{each.name.lower()}", in_turn & (turn == each)) for each in takers}
     end = m.named("end_of_turn", reader["valid"] & ready & reader["last"])
     # A CRC is compared three cycles after its beat, and before the next segment begins.
     segment_end = m.register("segment_end", end & here[Consumer.MATRIX], reset=0)

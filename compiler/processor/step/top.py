@@ -31,10 +31,10 @@ COMMENT = """A processor for whole decode steps of language models: token ids an
 
 clk, rst: one clock; rst synchronous, high, together with the memory's. irq: level, an enabled interrupt waits.
 s_axil_*: AXI4-Lite slave of 32 bits, the registers. m_axi_w<c>_*: AXI4 master that reads channel c of the stream:
-weights, and on channel 0 constants and cached rows. m_axi_io_*: AXI4 master that reads the program and writes cached
-rows and logits. Masters have `beat` bits of data and 40 of byte address, one ID, answers in order; bursts are
-incrementing, of whole beats, max_burst of them at most, and never cross 4 KB. No output depends on an input of the
-same cycle.
+weights, on channel 0 constants, on the first `attention_channels` cached rows. m_axi_io_*: AXI4 master that reads the
+program and writes cached rows and logits. Masters have `beat` bits of data and 40 of byte address, one ID, answers in
+order; bursts are incrementing, of whole beats, max_burst of them at most, and never cross 4 KB. No output depends on an
+input of the same cycle.
 """
 VERSION = 0x103
 TOKENS, POSITION, MAX_CONTEXT, COUNTERS_AT, TOKEN, ARG_MAX = 0x58, 0x5C, 0x60, 0x64, 0x80, 0xC0
@@ -88,7 +88,7 @@ class _Top:
         self.registers = _Part(m, "registers", control_registers(p, step_registers(p)))
         self.control = _Part(m, "control", run_control(p))
         self.sequencer = _Part(m, "sequencer", sequencer(p))
-        self.streams = [_Part(m, f"stream_{c}", stream_control(p, c == 0)) for c in self.channels]
+        self.streams = [_Part(m, f"stream_{c}", stream_control(p, c)) for c in self.channels]
         self.reader = _Part(m, "program_reader", burst_reader(io_reader_shape(p.beat, p.max_burst, p.fifo_beats)))
         self.matrix = _Part(m, "matrix", matrix_unit(p))
         self.vector = _Part(m, "vector", vector_engine(p))
@@ -178,9 +178,9 @@ class _Top:
             readies = {"matrix_ready": self.matrix[f"w_ready_{c}"], "load_ready": self.loader["load_stream_ready"]}
             if "embed" in p.features:
                 readies["embed_ready"] = self.loader[f"embed_ready_{c}"]
-            if self.attention is not None:
-                readies["attention_ready"] = self.attention["attention_ready"]
-                readies["attention_wanted"] = self.attention["attention_wanted"]
+            if self.attention is not None and c < p.attention_channels:
+                readies["attention_ready"] = self.attention[f"ready_{c}"]
+                readies["attention_wanted"] = self.attention[f"wanted_{c}"]
             stream.connect(**{name: value for name, value in readies.items() if name in stream.wires})
             self._read_ports(stream, f"w{c}")
         zero = m.constant(0, 32)
@@ -244,9 +244,9 @@ class _Top:
 
     def _connect_attention(self, attention: _Part) -> None:
         vector = self.vector
+        for c, stream in enumerate(self.streams[: self.parameters.attention_channels]):
+            attention.connect(**{f"valid_{c}": stream["attention_valid"], f"data_{c}": stream["data"]})
         attention.connect(
-            attention_valid=self.streams[0]["attention_valid"],
-            attention_data=self.streams[0]["data"],
             visit_ready=vector["attention_ready"],
             visitor_written=vector["visitor_written_attention"],
             scale_word=vector["scale_word"],
@@ -289,10 +289,11 @@ class _Top:
         m, first = self.module, self.streams[0]
         # Of these, channel 0 alone counts.
         for stream in self.streams[1:]:
-            for name in ("taken_attention", "stalled", "empty"):
+            for name in ("stalled", "empty"):
                 m.unused(stream[name])
-        if self.attention is None:
-            m.unused(first["taken_attention"])
+        cached = self.streams[: self.parameters.attention_channels]
+        for stream in self.streams[len(cached) :]:
+            m.unused(stream["taken_attention"])
         # Weights wait for activations while no LINEAR has beats to come.
         waiting = m.named("weights_wait", _bits(self.streams, "matrix_valid").any() & ~self.matrix["at_work"])
         self.counters.connect(
@@ -305,7 +306,7 @@ class _Top:
             stall_output=self.matrix["stall_output"],
             stall_load=waiting,
             instructions=concat(self.sequencer["ended"], self.sequencer["finishing"]),
-            cache_beats=first["taken_attention"],
+            cache_beats=_bits(cached, "taken_attention"),
             constant_beats=_bits(self.streams, "taken_constant"),
             stream_stall=first["stalled"],
             stream_empty=first["empty"],

@@ -27,7 +27,7 @@ from elastix.compiler.processor.step.vector_timing import SCALAR_AFTER_TAKING, T
 KINDS = 3
 """Ways in which an instruction ends: with its results, with its integers, with its scalar."""
 FOR_ATTENTION = (Target.QUERY, Target.PROBABILITY, Target.KEY, Target.VALUE)
-GIVEN = ("target", "bank", "head", "lane", "row", "rows", "scales")
+GIVEN = ("target", "bank", "head", "lane", "row", "rows", "scales", "channel_stride")
 """What the attention engine is told of an instruction with its integers."""
 
 

@@ -26,6 +26,7 @@ HELD = (
     ("head", 8),
     ("rows", 40),
     ("scales", 32),
+    ("channel_stride", 24),
 )
 """Fields that stand until the next instruction is taken, as outputs."""
 WAIT_BITS = 4
