@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from elastix.compiler.arena import aligned
 from elastix.compiler.boards import USABLE, Board
-from elastix.compiler.processor.step.instructions import Instruction, Opcode
+from elastix.compiler.processor.step.instructions import Instruction
 from elastix.compiler.processor.step.parameters import VECTOR_LANES, StepParameters
 from elastix.compiler.step.area import Cells, block_rams, cells_of
-from elastix.compiler.step.cycles import Prediction, predict
 from elastix.compiler.step.cycles_stream import Supply
+from elastix.compiler.step.repetition import Estimate, Repeated
 
 BEATS: Final = (64, 128, 256, 512)
 CHANNELS: Final = (1, 2, 4, 8, 16, 32)
@@ -33,7 +33,7 @@ class Candidate:
     """A processor, and what the models say of it. position: of the token. lacks: what the board has too little of."""
 
     parameters: StepParameters
-    prediction: Prediction
+    estimate: Estimate
     cells: Cells
     luts: float
     tokens_per_second: float
@@ -50,8 +50,8 @@ class Candidate:
         return {
             **{name: getattr(p, name) for name in FREE},
             "tokens_per_second": round(self.tokens_per_second, 2),
-            "efficiency": round(self.prediction.efficiency, 4),
-            "rho": round(self.prediction.rho, 3),
+            "efficiency": round(self.estimate.efficiency, 4),
+            "rho": round(self.estimate.rho, 3),
             "luts": round(self.luts),
             "multipliers": round(self.cells.multipliers),
             "block_rams": round(self.cells.block_rams),
@@ -66,37 +66,28 @@ def supply_of(board: Board, beat: int) -> Supply:
     return Supply(rate, latency, latency, shared=board.channels == 1)
 
 
-def with_parameters(program: Sequence[Instruction], parameters: StepParameters) -> list[Instruction]:
-    """The program as it is for a processor with another beat: row blocks are all that its time depends on."""
-    rows = parameters.rows
-    found: list[Instruction] = []
-    for each in program:
-        if each.opcode is Opcode.LINEAR:
-            blocks = -(-each.values["rows"] // rows)
-            found.append(replace(each, values={**each.values, "row_blocks": blocks}))
-        else:
-            found.append(each)
-    return found
-
-
 def candidates(
     program: Sequence[Instruction], draft: StepParameters, board: Board, fixed: Mapping[str, int]
 ) -> list[Candidate]:
     """All of them, the fastest first. draft: what the program was made for, with the sizes of its memories."""
-    position = draft.max_context // 2
+    position, repeated = draft.max_context // 2, Repeated.of(program)
     sizes = {name: aligned(getattr(draft, name), VECTOR_LANES[-1]) for name in ("vector_elements", "constant_elements")}
     draft = replace(draft, **sizes)
     areas = _Areas(draft)
     found: list[Candidate] = []
-    for beat in _choices("beat", BEATS, fixed):
+    for beat in _beats(fixed):
         here = replace(draft, beat=beat, attention_lanes=1, fifo_beats=max(draft.fifo_beats, draft.max_burst))
-        instructions = with_parameters(program, here)
         for changed in _shapes(here, board, fixed):
             parameters = replace(here, **changed)
-            prediction = predict(instructions, parameters, position, 1, supply_of(board, beat))
-            cells = areas.of(parameters)
-            found.append(_judged(parameters, prediction, cells, board, position))
+            estimate = repeated.estimate(parameters, position, supply_of(board, beat))
+            found.append(_judged(parameters, estimate, areas.of(parameters), board, position))
     return sorted(found, key=lambda each: (-each.tokens_per_second, each.luts))
+
+
+def _beats(fixed: Mapping[str, int]) -> Sequence[int]:
+    """Beats with as many bytes as attention is to take, if there are any."""
+    lanes = fixed.get("attention_lanes", 1)
+    return _choices("beat", [beat for beat in BEATS if beat // 8 >= lanes] or BEATS, fixed)
 
 
 def _choices(name: str, values: Sequence[int], fixed: Mapping[str, int]) -> Sequence[int]:
@@ -158,10 +149,10 @@ def wants(cells: Cells, board: Board) -> dict[str, tuple[float, float]]:
     }
 
 
-def _judged(p: StepParameters, prediction: Prediction, cells: Cells, board: Board, position: int) -> Candidate:
+def _judged(p: StepParameters, estimate: Estimate, cells: Cells, board: Board, position: int) -> Candidate:
     wanted = wants(cells, board)
     lacks = tuple(name for name, (need, there) in wanted.items() if need > there)
-    return Candidate(p, prediction, cells, wanted["LUTs"][0], board.core_hz / prediction.cycles, position, lacks)
+    return Candidate(p, estimate, cells, wanted["LUTs"][0], board.core_hz / estimate.cycles, position, lacks)
 
 
 def best(found: Sequence[Candidate], objective: str) -> Candidate | None:

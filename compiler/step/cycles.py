@@ -85,10 +85,15 @@ def predict(
     found = _Run(parameters, units, supply).over(program)
     if not supply.shared:
         return found
-    # What goes through m_axi_io takes its share of all the time there is.
-    others = sum(units.written_beats(each) for each in program) + units.program_beats(len(program))
-    left = supply.rate - others / (found.cycles + others / supply.rate)
+    left = share_left(supply, units, program, found.cycles)
     return replace(_Run(parameters, units, replace(supply, rate=left)).over(program), rho=supply.rate)
+
+
+def share_left(supply: Supply, units: Units, program: Sequence[Instruction], cycles: float) -> float:
+    """Beats a cycle that a shared memory has for channel 0 in a run of so many cycles: what goes through m_axi_io takes
+    its share of all the time there is."""
+    others = sum(units.written_beats(each) for each in program) + units.program_beats(len(program))
+    return supply.rate - others / (cycles + others / supply.rate)
 
 
 class _Run:

@@ -1,7 +1,7 @@
 """The ops of `epu` for whole decode steps: the step processor, buffers of its on-chip memories, and instructions."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import (
@@ -40,15 +40,37 @@ _ENUMERATIONS: Final = {
 
 
 class Fields(dict[str, int]):
-    """Values of an instruction's fields by name; enumerated ones are spelled out in the IR."""
+    """Values of an instruction's fields by name; enumerated ones are spelled out in the IR. Not to be changed: several
+    readers get the same."""
 
 
 class Buffers(dict[str, tuple[str, int]]):
-    """Fields that are addresses in buffers: the buffer's symbol, and elements from its beginning on."""
+    """Fields that are addresses in buffers: the buffer's symbol, and elements from its beginning on. As Fields."""
 
 
 class Names(tuple[str, ...]):
     """A few words."""
+
+
+T = TypeVar("T")
+
+
+class _Remembered(Generic[T]):
+    """A function of attributes that keeps its results, of the context that was used last: a program is verified and
+    read after each pass, and most of its attributes are those of before."""
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        self._context: object = None
+        self._known: dict[tuple[Attribute, ...], T] = {}
+
+    def __call__(self, *attributes: Attribute) -> T:
+        if attributes[0].context is not self._context:
+            self._context, self._known = attributes[0].context, {}
+        found = self._known.get(attributes)
+        if found is None:
+            found = self._known[attributes] = self._function(*attributes)
+        return found
 
 
 def _fields_to_mlir(fields: Mapping[str, int]) -> DictAttr:
@@ -109,8 +131,24 @@ def _is_names(attribute: Any) -> bool:
     return isinstance(attribute, ArrayAttr) and all(isinstance(each, StringAttr) for each in attribute)
 
 
-add_codec(Fields, Codec("{name = a number or a name, …}", _is_fields, _fields_to_mlir, _fields_from_mlir))
-add_codec(Buffers, Codec("{name = [@buffer, elements], …}", _is_buffers, _buffers_to_mlir, _buffers_from_mlir))
+add_codec(
+    Fields,
+    Codec(
+        "{name = a number or a name, …}",
+        _Remembered(_is_fields),
+        _fields_to_mlir,
+        _Remembered(_fields_from_mlir),
+    ),
+)
+add_codec(
+    Buffers,
+    Codec(
+        "{name = [@buffer, elements], …}",
+        _Remembered(_is_buffers),
+        _buffers_to_mlir,
+        _Remembered(_buffers_from_mlir),
+    ),
+)
 add_codec(
     Names,
     Codec(
@@ -228,18 +266,28 @@ class InstructionOp(Op, dialect=Epu, name="instruction", pure=False):
         self.attributes["values"] = _fields_to_mlir({**kept, **waits})
 
     def wrong(self) -> Iterator[str]:
-        names = [each.name.lower() for each in Opcode]
-        yield from (broken := list(rules.among("opcode", self.opcode, tuple(names))))
-        if broken:
-            return
-        opcode = Opcode[self.opcode.upper()]
-        known = {field.name for field in FIELDS[opcode]}
-        for name in self.buffers:
-            if name not in known or name not in ADDRESSES:
-                yield f"has no address {name}, wanted one of {', '.join(sorted(known & ADDRESSES)) or 'none'}"
-            elif name in self.values:
-                yield f"{name} is given twice, wanted a value or a buffer"
-        try:
-            Instruction(opcode, self.values)
-        except ElastixError as error:
-            yield f"{error.found}, wanted {error.wanted}"
+        return iter(_broken_rules(*(self.attributes[name] for name in ("opcode", "values", "buffers"))))
+
+
+def _wrong_instruction(opcode_attribute: Attribute, values: Attribute, buffers: Attribute) -> tuple[str, ...]:
+    """What is wrong with an instruction of these attributes."""
+    name = StringAttr(opcode_attribute).value
+    if broken := tuple(rules.among("opcode", name, tuple(each.name.lower() for each in Opcode))):
+        return broken
+    opcode, fields = Opcode[name.upper()], _fields_from_mlir(values)
+    known = {field.name for field in FIELDS[opcode]}
+    messages: list[str] = []
+    for address in _buffers_from_mlir(buffers):
+        if address not in known or address not in ADDRESSES:
+            wanted = ", ".join(sorted(known & ADDRESSES)) or "none"
+            messages.append(f"has no address {address}, wanted one of {wanted}")
+        elif address in fields:
+            messages.append(f"{address} is given twice, wanted a value or a buffer")
+    try:
+        Instruction(opcode, fields)
+    except ElastixError as error:
+        messages.append(f"{error.found}, wanted {error.wanted}")
+    return tuple(messages)
+
+
+_broken_rules: Final = _Remembered(_wrong_instruction)

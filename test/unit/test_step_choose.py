@@ -19,9 +19,10 @@ from elastix.compiler.processor.step.instructions import Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.area import area, block_rams, cells_of
-from elastix.compiler.step.choose import best, with_parameters
+from elastix.compiler.step.choose import best
 from elastix.compiler.step.choose_board import Draft, choose
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
+from elastix.compiler.step.repetition import with_row_blocks
 from elastix.compiler.step.reuse import check_fits, read_processor
 
 BOARD = "ecp5-85k-ddr3"
@@ -75,7 +76,7 @@ def test_a_choice_is_compiled(imported: Imported) -> None:
 
 def test_a_program_for_another_beat_is_the_one_that_is_compiled_for_it(imported: Imported, draft: Draft) -> None:
     other = lowered(imported, beat=64)
-    retold = with_parameters(draft.program, replace(draft.parameters, beat=64))
+    retold = with_row_blocks(draft.program, replace(draft.parameters, beat=64))
     blocks = [
         [each.values["row_blocks"] for each in program if each.opcode is Opcode.LINEAR]
         for program in (retold, other.program)
