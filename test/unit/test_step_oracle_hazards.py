@@ -281,3 +281,15 @@ def test_runs_that_are_refused() -> None:
     program.memory[at : at + 64] = np.frombuffer(Instruction(Opcode.LOAD, {"target": 1, "to": 4}).encode(), np.uint8)
     with pytest.raises(ElastixError, match=r"instruction 0: load .*to 4; wanted: a multiple of 8"):
         run(program.memory, at, (0,), 0, PARAMETERS)
+
+
+def test_addresses_are_multiples_of_sixteen_for_sixteen_lanes() -> None:
+    sixteen = replace(PARAMETERS, vector_lanes=16, head_dim=16)
+    for line, wanted in (
+        (COPY + "a=8", "a 8"),
+        (LINEAR + "to=16 lane_stride=8", "lane_stride 0x8"),
+        (COPY + "period=24", "period 24"),
+    ):
+        check_instruction(from_text(line), PARAMETERS)
+        with pytest.raises(ElastixError, match=f"{wanted}; wanted: (a multiple|multiples) of 16"):
+            check_instruction(from_text(line), sixteen)
