@@ -74,6 +74,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="L",
         help="with --whole-step: elements that the vector engine takes a cycle: 1, 2, 4, 8 or 16 (default 4)",
     )
+    result.add_argument(
+        "--attention-lanes",
+        type=int,
+        metavar="W",
+        help="with --whole-step: bytes of a cached row that attention takes a cycle (default: a beat, or a whole row)",
+    )
+    result.add_argument(
+        "--attention-channels",
+        type=int,
+        metavar="E",
+        help="with --whole-step: channels that hold the caches, each with its own attention: 1, 2, 4, ... (default 1)",
+    )
     processor = result.add_mutually_exclusive_group()
     processor.add_argument(
         "--board",
@@ -105,7 +117,7 @@ def command(argv: list[str]) -> int:
 
     given = {
         name: value
-        for name in ("beat", "channels", "vector_lanes")
+        for name in ("beat", "channels", "vector_lanes", "attention_lanes", "attention_channels")
         if (value := getattr(arguments, name)) is not None  # else the defaults, or what is chosen
     }
     options = CompileOptions(
