@@ -8,7 +8,6 @@ import pytest
 import yaml
 from random_llama import random_llama
 
-from elastix.compiler import boards
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.files import import_file
 from elastix.compiler.importer.imported import Imported
@@ -20,8 +19,9 @@ from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.area import area, block_rams, cells_of
 from elastix.compiler.step.choose import best
-from elastix.compiler.step.choose_board import Draft, choose
+from elastix.compiler.step.choose_board import choose
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
+from elastix.compiler.step.nearest import Draft
 from elastix.compiler.step.repetition import with_row_blocks
 from elastix.compiler.step.reuse import check_fits, read_processor
 
@@ -42,9 +42,7 @@ def lowered(imported: Imported, **options: Any) -> LoweredStep:
 
 @pytest.fixture(scope="module")
 def draft(imported: Imported) -> Draft:
-    step = lowered(imported)
-    memory = step.manifest().memory
-    return Draft(step.program, step.parameters, memory.weights_bytes, memory.cache_bytes, memory.size, bits=4)
+    return lowered(imported).draft()
 
 
 def test_the_fastest_that_fits_is_chosen_and_the_smallest_if_wanted(draft: Draft) -> None:
@@ -62,6 +60,11 @@ def test_the_fastest_that_fits_is_chosen_and_the_smallest_if_wanted(draft: Draft
 def test_what_the_user_says_stays(draft: Draft) -> None:
     found = choose(draft, "u55c", "tokens-per-second", {"beat": 128, "channels": 4}).found
     assert {(each.parameters.beat, each.parameters.channels) for each in found} == {(128, 4)}
+    found = choose(draft, BOARD, "area", {"attention_lanes": 16}).found
+    assert {each.parameters.attention_lanes for each in found} == {16}
+    assert {each.parameters.beat for each in found} == {128, 256, 512}
+    with pytest.raises(ElastixError, match="attention_lanes = 3; wanted: 1, 2, 4, 8"):
+        choose(draft, BOARD, "area", {"attention_lanes": 3})
     with pytest.raises(ElastixError, match="--channels 2 on ecp5"):
         choose(draft, BOARD, "area", {"channels": 2})
 
@@ -82,23 +85,6 @@ def test_a_program_for_another_beat_is_the_one_that_is_compiled_for_it(imported:
         for program in (retold, other.program)
     ]
     assert blocks[0] == blocks[1]
-
-
-def test_a_model_too_large_for_the_memory_is_refused_with_what_fits(draft: Draft) -> None:
-    there = boards.board(BOARD)
-    bits = replace(draft, memory_bytes=2 * there.memory_bytes, weights_bytes=int(1.9 * there.memory_bytes))
-    with pytest.raises(ElastixError, match=r"--bits 1 or --board kv260") as caught:
-        choose(bits, BOARD, "area", {})
-    assert "536.9 MB of memory" in str(caught.value)
-    rows = replace(draft, memory_bytes=there.memory_bytes + 1000, cache_bytes=2000, weights_bytes=1)
-    with pytest.raises(ElastixError, match="--max-context 20"):
-        choose(rows, BOARD, "area", {})
-
-
-def test_a_processor_too_large_for_the_board_is_refused_with_the_resource(draft: Draft) -> None:
-    wide = replace(draft, parameters=replace(draft.parameters, vector_elements=1 << 18))
-    with pytest.raises(ElastixError, match=r"block RAM bits on ecp5.*--max-context, shorter or --board kv260"):
-        choose(wide, BOARD, "area", {"beat": 128})
 
 
 @pytest.mark.parametrize("kind", ["manifest.json", "parameters.yaml"])
@@ -173,7 +159,7 @@ def test_areas_are_near_those_of_yosys() -> None:
     )
     vector = StepParameters(vector_lanes=4, vector_elements=2048, constant_elements=512, features=FEATURES)
     for cells, luts, carries, registers, rams in (
-        (area(whole), 16_721, 3_848, 25_550, 66),
+        (area(whole), 17_317, 3_958, 26_632, 100),
         (cells_of(matrix_engine(ProcessorParameters(beat=256))), 5_115, 1_800, 8_771, 23),
         (cells_of(vector_engine(vector)), 9_480, 1_665, 17_245, 37),
     ):
