@@ -43,15 +43,16 @@ class StepPlaces:
             "activation exponent": lambda n, _: [
                 self._register(path) for path in self._engines(self.circuit.registers, f"exponent_{n[0]}")
             ],
-            "query bank": lambda n, at: [self._queries(n[0], at)],
-            "query exponent": lambda n, at: [self._memory("attention/operands/exponents", at + n[0], 16)],
+            "query bank": lambda n, at: self._queries(n[0], at),
+            "query exponent": lambda n, at: self._copies("operands/exponents", at + n[0], 16),
             "probability bank": lambda n, at: [self._probabilities(n[0], at)],
-            "probability exponent": lambda n, at: [self._memory("attention/operands/exponents", at + 2 + n[0], 16)],
+            # Results of VALUES leave through channel 0, so its exponents count.
+            "probability exponent": lambda n, at: self._copies("operands/exponents", at + 2 + n[0], 16)[:1],
             "value scales": lambda n, at: [self._value_scales(n[0], at)],
-            "current key row": lambda n, at: [self._row(self._slot(n, 0), at)],
-            "current value row": lambda n, at: [self._row(self._slot(n, 1), at)],
-            "current key scale": lambda n, at: [self._row_scale(self._slot(n, 0), at)],
-            "current value scale": lambda n, at: [self._row_scale(self._slot(n, 1), at)],
+            "current key row": lambda n, at: self._row(self._slot(n, 0), at),
+            "current value row": lambda n, at: self._row(self._slot(n, 1), at),
+            "current key scale": lambda n, at: self._row_scale(self._slot(n, 0), at),
+            "current value scale": lambda n, at: self._row_scale(self._slot(n, 1), at),
         }
 
     def read(self, place: str, first: int, count: int) -> list[bytes]:
@@ -77,10 +78,7 @@ class StepPlaces:
 
     def _spread(self, path: Callable[[int], str], lane: Integers, word: Integers, bits: int = 32) -> NDArray[Any]:
         """Element i is word[i] of memory path(lane[i])."""
-        found = np.zeros(len(word), np.uint64)
-        for each in np.unique(lane):
-            found[lane == each] = self._memory(path(int(each)), word[lane == each], bits)
-        return found
+        return self._by(lane, lambda each, here: self._memory(path(each), word[here], bits))
 
     def _activations(self, token: int, at: Integers) -> list[NDArray[Any]]:
         bits = self.parameters.activation_bits
@@ -93,20 +91,57 @@ class StepPlaces:
         channels = range(self.parameters.channels)
         return [path for c in channels if (path := f"matrix/engine_{c}/{name}") in names]
 
-    def _queries(self, bank: int, at: Integers) -> NDArray[Any]:
-        width = self.parameters.head_dim
-        return self._grouped("queries", at // width, bank * width + at % width, lanes_of(self.parameters))
+    # Of attention every channel with caches has a copy of queries and current rows, and its own rows of the rest.
+
+    def _channels(self) -> list[str]:
+        return [f"attention/channel_{e}" for e in range(self.parameters.attention_channels)]
+
+    def _copies(self, name: str, words: Integers, bits: int) -> list[NDArray[Any]]:
+        return [self._memory(f"{channel}/{name}", words, bits) for channel in self._channels()]
+
+    def _queries(self, bank: int, at: Integers) -> list[NDArray[Any]]:
+        width, read = self.parameters.head_dim, lanes_of(self.parameters)
+        element = bank * width + at % width
+        return [
+            self._by(
+                at // width, lambda query, here, path=path: self._elements(f"{path}_{query}", element[here], 16, read)
+            )
+            for path in (f"{channel}/operands/queries/query" for channel in self._channels())
+        ]
 
     def _probabilities(self, bank: int, at: Integers) -> NDArray[Any]:
         width = self.parameters.max_context
-        return self._grouped("weights", at // width, bank * row_room(self.parameters) + at % width, 1)
+        channel, row = self._dealt(at % width)
+        element, key = bank * row_room(self.parameters) + row, channel * self.parameters.group + at // width
+        return self._by(key, lambda both, here: self._elements(self._weights_path(both), element[here], 16, 1))
 
-    def _grouped(self, name: str, query: Integers, element: Integers, read: int) -> NDArray[Any]:
-        found = np.zeros(len(element), np.uint64)
-        for each in np.unique(query):
-            path = f"attention/operands/{name}/query_{each}"
-            found[query == each] = self._elements(path, element[query == each], 16, read)
-        return found
+    def _weights_path(self, channel_and_query: int) -> str:
+        channel, query = divmod(channel_and_query, self.parameters.group)
+        return f"attention/channel_{channel}/operands/weights/query_{query}"
+
+    def _value_scales(self, bank: int, at: Integers) -> NDArray[Any]:
+        lanes, rows = self.parameters.vector_lanes, row_room(self.parameters)
+        channel, row = self._dealt(at)
+        word, key = (bank * rows + row) // lanes, channel * lanes + row % lanes
+
+        def found(both: int, here: NDArray[np.bool_]) -> NDArray[Any]:
+            channel, lane = divmod(both, lanes)
+            return self._memory(f"attention/channel_{channel}/scales/values/lane_{lane}", word[here], 16)
+
+        return self._by(key, found)
+
+    def _dealt(self, row: Integers) -> tuple[Integers, Integers]:
+        """The channels of rows of a cache, and their places there."""
+        lanes = self.parameters.vector_lanes
+        turn, channel = np.divmod(row // lanes, self.parameters.attention_channels)
+        return channel, turn * lanes + row % lanes
+
+    def _by(self, key: Integers, found: Callable[[int, NDArray[np.bool_]], NDArray[Any]]) -> NDArray[Any]:
+        """found(key, mask of the elements that have it), for each key."""
+        result = np.zeros(len(key), np.uint64)
+        for each in np.unique(key):
+            result[key == each] = found(int(each), key == each)
+        return result
 
     def _elements(self, path: str, element: Integers, bits: int, read: int) -> NDArray[Any]:
         """Of an element_memory: `written` integers a word, dealt out to parts where more are read at once."""
@@ -118,21 +153,17 @@ class StepPlaces:
             found[here] = self._memory(f"{path}/part_{part}", word[here] // parts, bits, element[here] % written)
         return found
 
-    def _value_scales(self, bank: int, at: Integers) -> NDArray[Any]:
-        lanes, rows = self.parameters.vector_lanes, row_room(self.parameters)
-        word = (bank * rows + at) // lanes
-        return self._spread(lambda lane: f"attention/scales/values/lane_{lane}", at % lanes, word, 16)
-
     def _slot(self, numbers: list[int], value: int) -> int:
         token, head = numbers
         return (token * power_of_two(self.parameters.kv_heads) + head) * 2 + value
 
-    def _row(self, slot: int, at: Integers) -> NDArray[Any]:
-        p = self.parameters
-        return self._elements("attention/operands/own_rows/codes", slot * p.head_dim + at, 8, lanes_of(p))
+    def _row(self, slot: int, at: Integers) -> list[NDArray[Any]]:
+        p, name = self.parameters, "operands/own_rows/codes"
+        element = slot * p.head_dim + at
+        return [self._elements(f"{channel}/{name}", element, 8, lanes_of(p)) for channel in self._channels()]
 
-    def _row_scale(self, slot: int, at: Integers) -> NDArray[Any]:
-        return self._memory("attention/operands/own_rows/scales", slot + at, 16)
+    def _row_scale(self, slot: int, at: Integers) -> list[NDArray[Any]]:
+        return self._copies("operands/own_rows/scales", slot + at, 16)
 
     def _memory(self, path: str, words: Integers, bits: int, element: Integers | int = 0) -> NDArray[Any]:
         """`bits` bits of each of these words of a memory, from bit `element · bits` on."""
