@@ -25,10 +25,15 @@ def test_pin_harness_reaches_every_port() -> None:
     assert harness.text("verilog").count("seq.compreg name") == 6 + 1 + 1  # inputs, the sum as seen, one gathering xor
 
 
-@pytest.mark.parametrize("change", ["lanes", "vector_lanes=many", "features=1", "speed=3"])
+@pytest.mark.parametrize("change", ["lanes", "vector_lanes=many", "speed=3"])
 def test_a_parameter_that_no_step_processor_has_is_refused(change: str) -> None:
     with pytest.raises(ElastixError, match=r"NAME=NUMBER, of .*vector_lanes"):
         area.run(options("--step", change))
+
+
+def test_a_feature_that_no_step_processor_has_is_refused() -> None:
+    with pytest.raises(ElastixError, match="features has turbo"):
+        area.run(options("--step", "features=rotate+turbo"))
 
 
 @pytest.mark.slow
@@ -41,6 +46,9 @@ def test_a_small_engine_counts() -> None:
         assert figures[family]["multipliers"] == 6
         assert figures[family]["block_rams"] > 0
         assert 500 < figures[family]["luts"] < 3000
+    for name, both in figures["ecp5_modelled"].items():
+        assert both["found"] == figures["ecp5"][name]
+        assert both["of_found"] == pytest.approx(1, abs=0.25), name
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from elastix.compiler.processor.matrix_engine import matrix_engine
 from elastix.compiler.processor.parameters import ProcessorParameters
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.processor.step.top import build
+from elastix.compiler.step.area import Cells, cells_of
 from elastix.tools.synthesis import route, synthesize, tool_versions
 
 NAME = "area"
@@ -39,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step",
         nargs="*",
-        metavar="NAME=NUMBER",
-        help="a whole step processor instead of the engine: that of stories260K but for these parameters",
+        metavar="NAME=VALUE",
+        help="a whole step processor instead of the engine: that of stories260K but for these parameters; "
+        "features and activations: names joined by +",
     )
     parser.add_argument("--seeds", type=int, default=1, help="placements to try; all are reported (default: 1)")
     parser.add_argument("--target", type=float, default=160.0, help="MHz that the placer is asked for (default: 160)")
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "ultrascale_plus": synthesize(module, "synth_xilinx -family xcup -flatten", work),
             "ecp5": synthesize(module, "synth_ecp5", work),
         }
+        figures["ecp5_modelled"] = _beside(cells_of(module), figures["ecp5"])
         if not arguments.no_route:
             figures["ecp5_routed"] = route(module, arguments.seeds, arguments.target, arguments.router, work)
     return figures
@@ -77,15 +80,27 @@ def _engine(arguments: argparse.Namespace) -> tuple[Module, dict[str, Any]]:
     return matrix_engine(parameters), {**chosen, "accumulator_bits": parameters.accumulator_bits}
 
 
+def _beside(modelled: Cells, found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What the area model says of each kind of cell, what Yosys found, and the one in terms of the other."""
+    return {
+        name: {
+            "modelled": round(cells),
+            "found": found[name],
+            "of_found": round(cells / found[name], 3) if found[name] else float(not cells),
+        }
+        for name, cells in asdict(modelled).items()
+    }
+
+
 def _processor(changes: list[str]) -> tuple[Module, dict[str, Any]]:
-    known, chosen = (
-        {field.name for field in fields(STEP) if isinstance(getattr(STEP, field.name), int)},
-        dict[str, Any](),
-    )
+    known, chosen = {field.name: getattr(STEP, field.name) for field in fields(STEP)}, dict[str, Any]()
     for change in changes:
         name, _, value = change.partition("=")
-        if name not in known or not value.isdecimal():
+        if name in known and isinstance(known[name], tuple):
+            chosen[name] = tuple(filter(None, value.split("+")))
+        elif isinstance(known.get(name), int) and value.isdecimal():
+            chosen[name] = int(value)
+        else:
             raise ElastixError(f"--step {change}", wanted="NAME=NUMBER, of " + ", ".join(sorted(known)))
-        chosen[name] = int(value)
     parameters = replace(STEP, **chosen)
     return build(parameters), asdict(parameters)
