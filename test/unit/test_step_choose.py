@@ -69,6 +69,13 @@ def test_what_the_user_says_stays(draft: Draft) -> None:
         choose(draft, BOARD, "area", {"channels": 2})
 
 
+def test_sixteen_vector_lanes_are_for_many_channels_and_long_heads(draft: Draft) -> None:
+    longer = replace(draft, parameters=replace(draft.parameters, head_dim=16))
+    for heads, channels, wanted in ((longer, 8, {2, 4, 8, 16}), (longer, 4, {1, 2, 4, 8}), (draft, 8, {2, 4, 8})):
+        found = choose(heads, "u55c", "tokens-per-second", {"beat": 512, "channels": channels, "fifo_beats": 256}).found
+        assert {each.parameters.vector_lanes for each in found} == wanted
+
+
 def test_a_choice_is_compiled(imported: Imported) -> None:
     step = lowered(imported, board=BOARD, objective="area")
     assert step.choice is not None
