@@ -33,7 +33,7 @@ class CompileOptions:
     engine takes a cycle; attention_lanes: bytes of a cached row that it takes a cycle, 0: a beat; attention_channels:
     of the channels, those that hold caches; fifo_beats: of a channel's FIFO; board: what it is chosen for, by
     `objective`, but for the fields named in `fixed`; processor: a manifest.json or YAML file with the parameters of one
-    that is there already;
+    that is there already; weights: whether the model has any, else there is no weights.bin;
     rotate: what is rotated before weights are rounded, a key of ROTATIONS;
     fallback: "" or "eager" (what nothing of ours can run is left to PyTorch).
     """
@@ -58,6 +58,7 @@ class CompileOptions:
     objective: str = OBJECTIVES[0]
     fixed: tuple[str, ...] = ()
     processor: Path | None = None
+    weights: bool = True
 
     def __post_init__(self) -> None:
         default_format(self.bits)
@@ -77,7 +78,11 @@ class CompileOptions:
             )
         if self.objective not in OBJECTIVES:
             raise ElastixError(f"--objective {self.objective}", wanted=" or ".join(OBJECTIVES))
-        for name, given in (("board", self.board), ("processor", self.processor)):
+        for name, given in (
+            ("board", self.board),
+            ("processor", self.processor),
+            ("no-weights", not self.weights),
+        ):
             if given and not self.whole_step:
                 raise ElastixError(f"--{name} without --whole-step", wanted="both, or neither")
         if self.board and self.processor:

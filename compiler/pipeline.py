@@ -151,7 +151,11 @@ def compile_model(
     options, planned = with_plan(options)  # a mistake in the plan shows before the import, not after
     with new_folder(out, overwrite=overwrite) as folder:
         with stages.stage("import"):
-            imported = model if isinstance(model, Imported) else import_file(model, options.max_context)
+            imported = (
+                model
+                if isinstance(model, Imported)
+                else import_file(model, options.max_context, weights=options.weights)
+            )
         source = str(model.resolve()) if isinstance(model, Path) else ""
         if options.whole_step:
             return write_step(imported, folder, options, stages, planned, source=source)

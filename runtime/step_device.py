@@ -92,6 +92,10 @@ class StepDevice:
     def load(cls, folder: Path, engine: StepEngine | None = None) -> "StepDevice":
         """The device of an output folder. Raises ElastixError if a file is missing or not the manifest's (SHA-256)."""
         layout = StepLayout.of(load_step_manifest(folder))
+        if not (folder / WEIGHTS_FILE).exists():
+            raise ElastixError(
+                f"no {WEIGHTS_FILE} in {folder}", wanted="a model with weights", do="compile it without --no-weights"
+            )
         return cls(layout, folder / WEIGHTS_FILE, (folder / PROGRAM_FILE).read_bytes(), engine)
 
     @property

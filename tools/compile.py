@@ -69,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
         help="a processor for whole decode steps: the host writes token ids, nothing else",
     )
     result.add_argument(
+        "--no-weights",
+        action="store_true",
+        help="with --whole-step: MODEL need hold no more than config.json; processor and program without weights.bin",
+    )
+    result.add_argument(
         "--vector-lanes",
         type=int,
         metavar="L",
@@ -128,6 +133,7 @@ def command(argv: list[str]) -> int:
         rotate=arguments.rotate,
         lanes=arguments.lanes,
         whole_step=arguments.whole_step,
+        weights=not arguments.no_weights,
         board=arguments.board or "",
         objective=arguments.objective,
         processor=arguments.processor,

@@ -6,10 +6,11 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.imported import Imported
 
 
-def import_file(path: Path, max_context: int | None = None) -> Imported:
+def import_file(path: Path, max_context: int | None = None, *, weights: bool = True) -> Imported:
     """Import a Hugging Face folder, a `.gguf` file or an `.onnx` file.
 
-    max_context: length of a language model's caches in tokens; its default is import_language_model's.
+    max_context: length of a language model's caches in tokens; its default is import_language_model's. weights: whether
+    a language model has any.
     Raises ElastixError if there is nothing at `path` or it is none of these.
     """
     if path.suffix == ".onnx":
@@ -24,4 +25,4 @@ def import_file(path: Path, max_context: int | None = None) -> Imported:
         import_language_model,
     )  # loads transformers, which others need not
 
-    return import_language_model(path, max_context)
+    return import_language_model(path, max_context, weights=weights)

@@ -20,15 +20,16 @@ from elastix.compiler.importer.gguf_store import GgufStore, gguf_names
 from elastix.compiler.importer.imported import Imported
 from elastix.compiler.importer.packed_store import PackedStore, Packing
 from elastix.compiler.importer.safetensors_store import open_folder
-from elastix.compiler.importer.store import Array, ArrayStore, NamedStore, WeightStore
+from elastix.compiler.importer.store import Array, ArrayStore, NamedStore, ShapeStore, WeightStore
 
 DEFAULT_CONTEXT = 512
 
 
-def import_language_model(path: Path, max_context: int | None = None) -> Imported:
+def import_language_model(path: Path, max_context: int | None = None, *, weights: bool = True) -> Imported:
     """The decode step of the model in `path`: a folder with config.json and safetensors, or a GGUF file.
 
     max_context: length of the caches in tokens; the smaller of 512 and the model's own where not given.
+    weights: whether there are any; else the store has shapes alone, and a folder need hold no more than config.json.
     Inputs are `ids` (1x1) and `positions` (1), int64; the output is the logits, 1x1xV.
     Raises ElastixError if there is no model, a file is truncated, a stored type is not supported, or max_context is
     out of range.
@@ -37,7 +38,7 @@ def import_language_model(path: Path, max_context: int | None = None) -> Importe
     context = _context(config, max_context)
     model = _empty_model(config)
     buffers = ArrayStore({name: buffer.numpy() for name, buffer in model.named_buffers() if not buffer.is_meta})
-    checkpoint = _checkpoint(path, file, model)
+    checkpoint = _checkpoint(path, file, model) if weights else _shapes(path, model)
     step = DecodeStep(model.to("meta"), context).eval()  # pyright: ignore[reportArgumentType]
     example = (torch.zeros(1, 1, dtype=torch.int64, device="meta"), torch.zeros(1, dtype=torch.int64, device="meta"))
     rename = {
@@ -91,6 +92,11 @@ def _checkpoint(path: Path, file: GgufFile | None, model: PreTrainedModel) -> We
     packing = getattr(model.config, "quantization_config", None)
     folder = open_folder(path)
     return folder if packing is None else PackedStore(folder, Packing.of(packing, str(path / "config.json")), str(path))
+
+
+def _shapes(path: Path, model: PreTrainedModel) -> ShapeStore:
+    """The parameters as the configuration says, without values."""
+    return ShapeStore({name: tuple(each.shape) for name, each in model.named_parameters()}, str(path))
 
 
 def _existing(path: Path) -> Path:

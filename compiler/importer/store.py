@@ -77,6 +77,30 @@ class ArrayStore:
         return self._arrays[name]
 
 
+class ShapeStore:
+    """The shapes of a model's weights without any values, which `read` refuses."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+        self._shapes = dict(shapes)
+        self._where = where
+
+    def names(self) -> list[str]:
+        return list(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        if name not in self._shapes:
+            raise no_such_weight(name, self._where)
+        return self._shapes[name]
+
+    def dtype(self, name: str) -> str:
+        self.shape(name)
+        return "F32"
+
+    def read(self, name: str) -> Array:
+        self.shape(name)
+        raise ElastixError(f"the values of {name}, of a model without weights", wanted="its shape alone")
+
+
 class NamedStore:
     """Stores seen under the names of a model: each name leads to a store and a name in it; views are taken here."""
 

@@ -188,24 +188,26 @@ def write_step(
         if options.processor is None:  # else it is there
             run_stage("s6_hardware", imported.module, options, folder=str(folder / "rtl"))
     image = lowered.memory.image
-    with stages.stage("weights", total=image.weights) as advance:
-        written = write_image(folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance)
+    written = None
+    if options.weights:
+        with stages.stage("weights", total=image.weights) as advance:
+            written = write_image(folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance)
     (folder / PROGRAM_FILE).write_bytes(lowered.program_bytes)
     with stages.stage("tokenizer"):
         if imported.tokenizer is not None:
             tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != WEIGHTS_FILE)
     hashes = {str(path.relative_to(folder)): file_hash(path) for path in files}
-    plain = lowered.manifest()
-    manifest = replace(
-        plain,
-        layers=tuple(
-            replace(layer, error=written.errors.get(layer.weight), codes=written.codes.get(layer.weight, ""))
-            for layer in plain.layers
-        ),
-        model={"max_context": imported.max_context, "source": source},
-        hashes={WEIGHTS_FILE: written.sha256, **hashes},
-    )
+    manifest = replace(lowered.manifest(), model={"max_context": imported.max_context, "source": source}, hashes=hashes)
+    if written is not None:
+        manifest = replace(
+            manifest,
+            layers=tuple(
+                replace(layer, error=written.errors.get(layer.weight), codes=written.codes.get(layer.weight, ""))
+                for layer in manifest.layers
+            ),
+            hashes={WEIGHTS_FILE: written.sha256, **hashes},
+        )
     (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
     found = expected(lowered.program, lowered.parameters, lowered.choice)
     return write_report(manifest, lowered.memory.image, lowered.program, found, lowered.choice, folder)
