@@ -60,11 +60,11 @@ DEMO_OUT ?= out/smollm2
 DEMO_PROMPT := What is the capital of France?
 demo: setup $(DEMO_INSTALLED)
 	@mkdir -p $(dir $(DEMO_OUT))
-	$(BIN)/elastix compile "$$($(BIN)/python -m elastix.tools.demo_model)" -o $(DEMO_OUT) --overwrite
+	$(BIN)/elastix compile "$$($(BIN)/python -m elastix.tools.demo_model)" --whole-step -o $(DEMO_OUT) --overwrite
 	$(BIN)/elastix run $(DEMO_OUT) --prompt '$(DEMO_PROMPT)' --engine emulator
-	@echo 'One whole token with every linear layer on the generated RTL, each result compared with the emulator in every bit:'
+	@echo 'One whole token on the generated RTL, from its id to its logits, compared with the emulator in every bit:'
 	$(BIN)/elastix run $(DEMO_OUT) --prompt '$(DEMO_PROMPT)' --tokens 1 --engine rtl --prefill-engine emulator --check
-	@echo 'The processor, its weights, its program and its host code are in $(DEMO_OUT): look at $(DEMO_OUT)/rtl'
+	@echo 'The processor, its weights and its program are in $(DEMO_OUT): look at $(DEMO_OUT)/rtl'
 
 # Fast checks first, so that a mistake shows early; test/conftest.py puts the classes of tests in that order too.
 test: setup $(DEMO_INSTALLED) lint types docs lit
