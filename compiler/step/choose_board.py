@@ -1,33 +1,21 @@
 """The processor that a model gets on a board, and what the user is told where none fits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from elastix.compiler.boards import BOARDS, Board, board
+from elastix.compiler.boards import board
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.processor.step.instructions import Instruction
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.step.choose import Candidate, best, candidates, supply_of
 from elastix.compiler.step.cycles import Prediction, predict
 from elastix.compiler.step.cycles_stream import Supply
+from elastix.compiler.step.nearest import Draft, check_area, check_memory, too_large
 from elastix.runtime.memory_model import IDEAL
 
 SHOWN: Final = 12
 """Candidates in a table."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A model's program for some processor, and the bytes that it takes in memory: weights and constants, caches, all.
-    bits: the most of a weight."""
-
-    program: Sequence[Instruction]
-    parameters: StepParameters
-    weights_bytes: int
-    cache_bytes: int
-    memory_bytes: int
-    bits: int
 
 
 @dataclass(frozen=True)
@@ -60,59 +48,17 @@ def choose(draft: Draft, name: str, objective: str, fixed: dict[str, int]) -> Ch
     Raises ElastixError, with what is lacking and what would fit, where the model or every candidate is too large.
     """
     there = board(name)
-    _check_memory(draft, name, there)
+    check_memory(draft, name)
     if fixed.get("channels", 1) > there.channels:
         raise ElastixError(
             f"--channels {fixed['channels']} on {name}", wanted=f"at most {there.channels}, as it has memory channels"
         )
+    check_area(draft, name, fixed)
     found = candidates(draft.program, draft.parameters, there, fixed)
     chosen = best(found, objective)
     if chosen is None:
-        raise _too_large(min(found, key=lambda each: (len(each.lacks), each.luts)), name, there)
+        raise too_large(draft, name, fixed)
     return Choice(name, objective, chosen, tuple(found))
-
-
-def _check_memory(draft: Draft, name: str, there: Board) -> None:
-    if draft.memory_bytes <= there.memory_bytes:
-        return
-    others = draft.memory_bytes - draft.weights_bytes
-    bits = int(draft.bits * (there.memory_bytes - others) / draft.weights_bytes)
-    rows = draft.parameters.max_context
-    shorter = int(rows * (there.memory_bytes - draft.memory_bytes + draft.cache_bytes) / max(1, draft.cache_bytes))
-    ways = [f"--bits {bits}"] if 1 <= bits < draft.bits else []
-    ways += [f"--max-context {shorter}"] if shorter >= 1 else []
-    ways += _boards(lambda each: each.memory_bytes >= draft.memory_bytes, there)
-    raise ElastixError(
-        f"a model of {draft.memory_bytes / 1e6:,.1f} MB, weights {draft.weights_bytes / 1e6:,.1f} and caches "
-        f"{draft.cache_bytes / 1e6:,.1f}, on {name}",
-        wanted=f"at most {there.memory_bytes / 1e6:,.1f} MB of memory",
-        do=" or ".join(ways) or "choose a smaller model",
-    )
-
-
-def _boards(fits: Callable[[Board], bool], but: Board) -> list[str]:
-    """The smallest board that fits."""
-    some = [(each.luts, name) for name, each in BOARDS.items() if each is not but and fits(each)]
-    return [f"--board {min(some)[1]}"] if some else []
-
-
-def _too_large(least: Candidate, name: str, there: Board) -> ElastixError:
-    """About the smallest candidate, and the resource that it lacks most."""
-    wants = least.wants(there)
-    resource, (need, have) = max(wants.items(), key=lambda one: one[1][0] / one[1][1])
-
-    def fits(other: Board) -> bool:
-        return all(need <= have for need, have in least.wants(other).values())
-
-    ways = ["--max-context, shorter"] if resource == "block RAM bits" else []
-    ways += _boards(fits, there)
-    p = least.parameters
-    return ElastixError(
-        f"{need:,.0f} {resource} on {name}, for the smallest processor for this model "
-        f"(--beat {p.beat} --channels {p.channels} --vector-lanes {p.vector_lanes})",
-        wanted=f"at most {have:,.0f}",
-        do=" or ".join(ways) or "choose a smaller model",
-    )
 
 
 def expected(program: Sequence[Instruction], parameters: StepParameters, choice: Choice | None) -> Prediction:

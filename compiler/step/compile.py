@@ -20,10 +20,11 @@ from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.choose import chosen_parameters
-from elastix.compiler.step.choose_board import Choice, Draft, choose, expected
+from elastix.compiler.step.choose_board import Choice, choose, expected
 from elastix.compiler.step.layout import lay_out_step, tables_of
 from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
 from elastix.compiler.step.memory import PAGE, StepMemory
+from elastix.compiler.step.nearest import Draft, check_memory
 from elastix.compiler.step.program import step_processor_of, step_program_of, with_addresses
 from elastix.compiler.step.report import write_report
 from elastix.compiler.step.reuse import check_fits, read_processor
@@ -55,6 +56,11 @@ class LoweredStep:
         """The model's weights and what the compiler computed beside them."""
         store = self.imported.store
         return WithTables(store, {each.name: each.values(store) for each in self.tables})
+
+    def draft(self) -> Draft:
+        """What a board must have room for."""
+        bits = max((each.values["bits"] for each in self.program if each.opcode is Opcode.LINEAR), default=8)
+        return Draft(self.program, self.parameters, self.memory, self.manifest().memory.size, bits)
 
     def manifest(self) -> StepManifest:
         """Without hashes, errors and facts about the model."""
@@ -114,7 +120,10 @@ def lower_step_of(imported: Imported, options: CompileOptions, stages: Stages) -
         lowered = _lowered(imported, options, stages)
         check_fits(lowered.parameters, there, options.processor)
         return replace(lowered, parameters=there)
-    return replace(_lowered(imported, options, stages), choice=choice)
+    lowered = replace(_lowered(imported, options, stages), choice=choice)
+    if options.board:
+        check_memory(lowered.draft(), options.board)  # more channels leave larger gaps
+    return lowered
 
 
 def _copied(imported: Imported) -> Imported:
@@ -125,11 +134,8 @@ def _copied(imported: Imported) -> Imported:
 def _choice(imported: Imported, options: CompileOptions) -> Choice:
     """A processor for the options' board, by a program for another one."""
     draft = _lowered(_copied(imported), replace(options, channels=1), Stages())
-    memory = draft.manifest().memory
-    bits = max((each.values["bits"] for each in draft.program if each.opcode is Opcode.LINEAR), default=8)
-    sizes = memory.weights_bytes, memory.cache_bytes, memory.size
     given = {name: getattr(options, name) for name in options.fixed}
-    return choose(Draft(draft.program, draft.parameters, *sizes, bits), options.board, options.objective, given)
+    return choose(draft.draft(), options.board, options.objective, given)
 
 
 def _wanted(imported: Imported, options: CompileOptions) -> StepParameters:
