@@ -17,10 +17,11 @@ from elastix.compiler.options import CompileOptions
 from elastix.compiler.precision.plan_weights import PlanWeights
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
-from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
+from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.choose import chosen_parameters
 from elastix.compiler.step.choose_board import Choice, choose, expected
+from elastix.compiler.step.host_driver import HEADER_FILE, header
 from elastix.compiler.step.layout import lay_out_step, tables_of
 from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
 from elastix.compiler.step.memory import PAGE, StepMemory
@@ -199,6 +200,9 @@ def write_step(
         with stages.stage("weights", total=image.weights) as advance:
             written = write_image(folder / WEIGHTS_FILE, image, lowered.weights(), planned=planned, progress=advance)
     (folder / PROGRAM_FILE).write_bytes(lowered.program_bytes)
+    host = folder / HOST_FOLDER
+    host.mkdir()
+    (host / HEADER_FILE).write_text(header(lowered.manifest()), encoding="utf-8")
     with stages.stage("tokenizer"):
         if imported.tokenizer is not None:
             tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
