@@ -58,6 +58,7 @@ SHAPES = {
         beat=256,
         lanes=2,
         channels=2,
+        attention_channels=2,
         max_tiles=3,
         vector_lanes=16,
         vector_elements=ELEMENTS,
