@@ -8,8 +8,9 @@ import hashlib
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -40,11 +41,34 @@ class Weights(Protocol):
 
 @dataclass(frozen=True)
 class LayerPlace:
-    """Where a quantized layer's channel 0 begins; the other channels and all sizes follow from its geometry."""
+    """Where a quantized layer's channel 0 begins; the other channels and all sizes follow from its geometry.
+
+    parts: into so many parts of equally many rows it is packed, one after the other, each as a layer of its own.
+    """
 
     name: str
     address: int
     geometry: Geometry
+    parts: int = 1
+
+    @property
+    def part(self) -> Geometry:
+        """Of each part."""
+        return self.geometry if self.parts == 1 else replace(self.geometry, rows=self.geometry.rows // self.parts)
+
+    def part_address(self, number: int) -> int:
+        """Where a part's channel 0 begins."""
+        return self.address + number * self.part.total_bytes
+
+    @property
+    def bytes(self) -> int:
+        """Of all parts in memory."""
+        return self.parts * self.part.total_bytes
+
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes that cross the channels in one pass over all parts."""
+        return self.parts * self.part.stream_bytes
 
 
 @dataclass(frozen=True)
@@ -77,7 +101,7 @@ class ImageLayout:
     @property
     def bits_per_weight(self) -> float:
         """Bits moved per quantized weight: headers, padding and CRC beats included."""
-        return 8 * sum(place.geometry.stream_bytes for place in self.layers) / max(self.weights, 1)
+        return 8 * sum(place.stream_bytes for place in self.layers) / max(self.weights, 1)
 
 
 @dataclass(frozen=True)
@@ -102,9 +126,18 @@ def _host_dtype(stored: str) -> str:
 
 
 def lay_out(
-    layers: Sequence[tuple[str, Format]], parameters: Sequence[str], store: Weights, *, beat: int, channels: int = 1
+    layers: Sequence[tuple[str, Format]],
+    parameters: Sequence[str],
+    store: Weights,
+    *,
+    beat: int,
+    channels: int = 1,
+    parts: Mapping[str, int] | None = None,
 ) -> ImageLayout:
-    """Addresses of everything, in the order given: layers at multiples of 4096, then parameters at multiples of 64."""
+    """Addresses of everything, in the order given: layers at multiples of 4096, then parameters at multiples of 64.
+
+    parts: of layers that have several; each a whole number of rounds over the channels.
+    """
     names = [name for name, _ in layers]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -115,8 +148,8 @@ def lay_out(
         shape = store.shape(name)
         chunk_rows(shape, name)
         geometry = Geometry(form, shape[0], shape[1], beat, channels)
-        places.append(LayerPlace(name, address, geometry))
-        address += geometry.total_bytes
+        places.append(LayerPlace(name, address, geometry, (parts or {}).get(name, 1)))
+        address += places[-1].bytes
     kept: list[ParameterPlace] = []
     for name in parameters:
         place = ParameterPlace(name, address, store.shape(name), _host_dtype(store.dtype(name)))
@@ -176,7 +209,23 @@ class _Lost:
 
 
 def _write_layer(file: BinaryIO, place: LayerPlace, source: Source, threads: int, progress: Progress) -> _Lost:
-    """One layer's segments."""
+    """One layer's segments, part by part."""
+    total = _Lost()
+    for number in range(place.parts):
+        first = number * place.part.rows
+        some = replace(source, rows=partial(_behind, source, first), shape=(place.part.rows, place.part.columns))
+        here = LayerPlace(place.name, place.part_address(number), place.part)
+        total += _write_part(file, here, some, threads, progress)
+    return total
+
+
+def _behind(source: Source, first: int, here: slice) -> Quantized:
+    """Rows of a part that begins at row `first`."""
+    return source.rows(slice(first + here.start, first + here.stop))
+
+
+def _write_part(file: BinaryIO, place: LayerPlace, source: Source, threads: int, progress: Progress) -> _Lost:
+    """The segments of a part."""
     geometry, channels = place.geometry, place.geometry.channels
 
     def packed(here: slice) -> tuple[Bytes, _Lost]:

@@ -23,12 +23,12 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
     its care. report.json says it layer by layer.
     reasons: the table of what runs where, and why; left out of the report without them.
     """
-    geometries = {place.name: place.geometry for place in layout.layers}
+    places = {place.name: place for place in layout.layers}
     processor = manifest.processor
-    streamed = [geometries[layer.weight] for layer in manifest.layers if layer.tokens]
-    cycles = sum(8 * g.stream_bytes // (processor.beat * processor.channels) for g in streamed)
+    streamed = [places[layer.weight] for layer in manifest.layers if layer.tokens]
+    cycles = sum(8 * each.stream_bytes // (processor.beat * processor.channels) for each in streamed)
     figures = {**weight_figures(manifest.layers, layout), "predicted_cycles": cycles}
-    rows = [_row(layer, geometries[layer.weight].stream_bytes) for layer in manifest.layers]
+    rows = [_row(layer, places[layer.weight].stream_bytes) for layer in manifest.layers]
     columns = ("layer", "runs on", "shape", "format", "stream bytes", "relative squared error", "codes")
     head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     facts = [f"- {name.replace('_', ' ')}: {round(value, 3):,}" for name, value in figures.items()]
@@ -41,12 +41,12 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
 
 def weight_figures(layers: Sequence[Layer], layout: ImageLayout) -> dict[str, Any]:
     """What a compiled model's packed weights come to."""
-    geometries = {place.name: place.geometry for place in layout.layers}
+    places = {place.name: place for place in layout.layers}
     return {
         "layers": len(layers),
         "weights": layout.weights,
         "bits_per_weight": layout.bits_per_weight,
-        "bytes_per_token": sum(geometries[layer.weight].stream_bytes for layer in layers if layer.tokens),
+        "bytes_per_token": sum(places[layer.weight].stream_bytes for layer in layers if layer.tokens),
         "image_bytes": layout.bytes,
         "codes_kept": sum(layer.codes.startswith("kept") for layer in layers),
         "codes_planned": sum(layer.codes == PLANNED for layer in layers),

@@ -3,7 +3,7 @@
 One head's softmax is emitted behind the next one's scores, so that vector and attention engine work side by side.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Final
 
 from elastix.compiler.arena import aligned
@@ -11,14 +11,13 @@ from elastix.compiler.ir import RefusedOp, Value, element_of, shape_of
 from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
 from elastix.compiler.step.emitter import At, Emitter, Held
 from elastix.compiler.step.layout import query_scale, rope_of
-from elastix.compiler.step.memory import CachePlace
+from elastix.compiler.step.linear import Parts
 from elastix.compiler.step.norms import fp32_bits
 from elastix.compiler.step.tables import ROPE
 from elastix.compiler.step.values import POSITIONS, argument_name, check_register
 from elastix.compiler.step_function import StepFunction
 from elastix.dialects.elx import QuantizedAttentionOp, QuantizedCacheUpdateOp
 
-Demand = Callable[[Value], Held]
 _AT_ONCE: Final = 8
 """Rows that are made before the first of them is quantized: maxima have time to arrive, and few registers hold them."""
 
@@ -44,41 +43,64 @@ def check_cache(step: StepFunction, op: QuantizedCacheUpdateOp) -> None:
     check_register(step, op, op.positions, POSITIONS)
 
 
-def keep_rows(emitter: Emitter, step: StepFunction, op: QuantizedCacheUpdateOp, demand: Demand) -> None:
-    """New rows of keys or values, rotated if they are keys with rope, into their cache, head by head."""
-    check_cache(step, op)
-    parameters = emitter.parameters
-    width, place = parameters.head_dim, emitter.memory.cache(argument_name(step, op, op.cache))
-    rope = rope_of(op.new)
-    new = demand(rope.x if rope else op.new)
-    emitter.source = op
-    held = emitter.hold("row", new.count) if rope else new
-    target = Target.KEY if _are_keys(op) else Target.VALUE
-    rows = [(lane, head) for lane in emitter.lanes for head in range(parameters.kv_heads)]
-    for first in range(0, len(rows), _AT_ONCE):
-        some = rows[first : first + _AT_ONCE]
-        maxima = [(emitter.registers("max.row"), 0) for _ in some]
-        for (lane, head), maximum in zip(some, maxima, strict=True):
-            if rope:
-                _rotate(emitter, lane, width, new.at(lane, head * width), held.at(lane, head * width), maximum)
-            else:
-                _track(emitter, lane, width, new.at(lane, head * width), maximum)
-        for (lane, head), maximum in zip(some, maxima, strict=True):
-            emitter.vector(
-                Operation.QUANTIZE,
-                lane,
-                width,
-                target=target,
-                values={
-                    "bits": 8,
-                    "head": head,
-                    "rows": place.rows(head),
-                    "scales": place.codes_bytes,
-                    "channel_stride": place.channel_stride,
-                },
-                a=held.at(lane, head * width),
-                scalar_register=maximum,
-            )
+class Rows:
+    """New rows of keys or values on their way into a cache, rotated if they are keys with rope.
+
+    new: what they are made of. kept: the heads whose rows are emitted, for all lanes.
+    """
+
+    def __init__(self, emitter: Emitter, step: StepFunction, op: QuantizedCacheUpdateOp, new: Parts) -> None:
+        self.emitter, self.op, self.new = emitter, op, new
+        self.place = emitter.memory.cache(argument_name(step, op, op.cache))
+        self.rotated = rope_of(op.new) is not None
+        if self.rotated:  # loaded while norms hold the streams up
+            for lane in emitter.lanes:
+                emitter.table_row(ROPE, lane)
+        self.held = emitter.hold("row", new.held.count) if self.rotated else new.held
+        self.kept = 0
+
+    def keep(self, heads: range) -> None:
+        """Emit the rows of heads."""
+        emitter, width = self.emitter, self.emitter.parameters.head_dim
+        emitter.source, target = self.op, Target.KEY if _are_keys(self.op) else Target.VALUE
+        rows = [(lane, head) for lane in emitter.lanes for head in heads]
+        for first in range(0, len(rows), _AT_ONCE):
+            some = rows[first : first + _AT_ONCE]
+            maxima = [(emitter.registers("max.row"), 0) for _ in some]
+            for (lane, head), maximum in zip(some, maxima, strict=True):
+                a, to = self.new.held.at(lane, head * width), self.held.at(lane, head * width)
+                if self.rotated:
+                    _rotate(emitter, lane, width, a, to, maximum)
+                else:
+                    _track(emitter, lane, width, a, maximum)
+            for (lane, head), maximum in zip(some, maxima, strict=True):
+                emitter.vector(
+                    Operation.QUANTIZE,
+                    lane,
+                    width,
+                    target=target,
+                    values={
+                        "bits": 8,
+                        "head": head,
+                        "rows": self.place.rows(head),
+                        "scales": self.place.codes_bytes,
+                        "channel_stride": self.place.channel_stride,
+                    },
+                    a=self.held.at(lane, head * width),
+                    scalar_register=maximum,
+                )
+        self.kept = heads.stop
+
+    def heads_there(self) -> int:
+        """Heads whose new rows the emitted instructions give."""
+        whole = self.emitter.parameters.kv_heads
+        return whole if self.new.place is None else whole * self.new.emitted // self.new.place.parts
+
+
+def rotated(value: Value) -> Value:
+    """What the rope is of whose result this is; without rope the value."""
+    rope = rope_of(value)
+    return rope.x if rope else value
 
 
 def _are_keys(op: QuantizedCacheUpdateOp) -> bool:
@@ -109,49 +131,81 @@ def _track(emitter: Emitter, lane: int, count: int, a: At, maximum: At) -> None:
     )
 
 
-def attend(emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp, demand: Demand) -> Held:
-    """All heads of all tokens; the scores of one group are emitted before the softmax of the group before."""
+def attend(
+    emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp, queries: Parts, rows: Sequence[Rows]
+) -> Held:
+    """All heads of all tokens; the scores of one group are emitted before the softmax of the group before.
+
+    rows: of keys and of values. Where layers are in parts, the next group's are emitted before a group's scores.
+    """
     check_attention(step, op)
-    rope = rope_of(op.q)
-    q = demand(rope.x if rope else op.q)
     emitter.source = op
-    work = _Attention(emitter, step, op, q, rotated=rope is not None)
+    work = _Attention(emitter, op, queries, rows)
     groups = [(head, lane) for head in range(emitter.parameters.kv_heads) for lane in emitter.lanes]
     # Scores of a group stream while the vector engine has the softmax of the group before, and the queries of the one
-    # behind; results, which nothing but the next layer waits for, come after both.
-    for turn in range(len(groups) + 2):
+    # behind; results, which nothing but the next layer waits for, come after both. Where more weights stream meanwhile,
+    # sums of values come a turn later, so that a long softmax finds its time in the turns with most of them.
+    late = 1 if work.in_parts else 0
+    for turn in range(len(groups) + 2 + late):
         if turn == 0:
+            work.stream(groups[0][0])
             work.prepare(*groups[0])
-        if turn + 1 < len(groups):
+        # What still streams cannot be waited for before other work is done.
+        streams = turn + 1 < len(groups) and work.stream(groups[turn + 1][0])
+        if turn + 1 < len(groups) and not streams:
             work.prepare(*groups[turn + 1])
         if turn < len(groups):
             work.scores(turn % 2, *groups[turn])
         if 1 <= turn <= len(groups):
             work.softmax((turn - 1) % 2, *groups[turn - 1])
-        if turn >= 2:
-            work.finish(*groups[turn - 2])
+        if 0 <= (summed := turn - 1 - late) < len(groups):
+            work.sums(summed % 2, *groups[summed])
+        if streams:
+            work.prepare(*groups[turn + 1])
+        if turn >= 2 + late:
+            work.finish(*groups[turn - 2 - late])
     return work.result
 
 
 class _Attention:
     """One layer's attention; a group is the queries of one head of keys, of one lane."""
 
-    def __init__(
-        self, emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp, q: Held, *, rotated: bool
-    ) -> None:
-        self.emitter, self.op, self.q, self.rotated = emitter, op, q, rotated
+    def __init__(self, emitter: Emitter, op: QuantizedAttentionOp, queries: Parts, rows: Sequence[Rows]) -> None:
+        self.emitter, self.op, self.parts, self.rows = emitter, op, queries, rows
+        self.q, self.rotated = queries.held, rope_of(op.q) is not None
         p = emitter.parameters
         self.width, self.group = p.head_dim, p.group
-        self.keys, self.values = _caches(emitter, step, op)
+        self.keys, self.values = (each.place for each in rows)
         self.stride = aligned(p.max_context, p.alignment)
-        self.queries = emitter.hold("queries", q.count)
+        self.queries = emitter.hold("queries", self.q.count)
         self.query_maxima: dict[tuple[int, int], At] = {}
-        self.result = emitter.hold("attention", q.count, maximum=True)
+        self.result = emitter.hold("attention", self.q.count, maximum=True)
         self.scored: dict[tuple[int, int], tuple[str, str]] = {}
-        self.summed: dict[tuple[int, int], tuple[str, str]] = {}
+        self.weighed: dict[tuple[int, int], str] = {}
+        self.summed: dict[tuple[int, int], str] = {}
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether some weights stream when attention has begun."""
+        return any(each.place is not None and each.place.parts > 1 for each in self.all_parts)
+
+    @property
+    def all_parts(self) -> tuple[Parts, ...]:
+        """Of keys and values, then of queries."""
+        return (*(each.new for each in self.rows), self.parts)
+
+    def stream(self, head: int) -> bool:
+        """Emit what gives the queries, keys and values of a head, unless it is emitted; whether there was any."""
+        heads = self.emitter.parameters.kv_heads
+        some = [each.emit(self.emitter, (head + 1) * each.held.count // heads) for each in self.all_parts]
+        return any(some)
 
     def prepare(self, head: int, lane: int) -> None:
-        """The queries of a group, times the scale, rotated where they have positions."""
+        """The queries of a group, times the scale, rotated where they have positions; first its rows in the caches."""
+        for each in self.rows:
+            if each.kept <= head:
+                each.keep(range(each.kept, each.heads_there()))
+        self.emitter.source = self.op
         count = self.group * self.width
         a, to = self.q.at(lane, head * count), self.queries.at(lane, head * count)
         maximum = self.query_maxima[head, lane] = (self.emitter.registers("max.query"), 0)
@@ -198,8 +252,8 @@ class _Attention:
         self.scored[head, lane] = (scores, maxima)
 
     def softmax(self, bank: int, head: int, lane: int) -> None:
-        """Weights of the values, their sum, and the sum of values."""
-        emitter, group, width = self.emitter, self.group, self.width
+        """Weights of the values, and their sum."""
+        emitter, group = self.emitter, self.group
         scores, maxima = self.scored.pop((head, lane))
         largest = emitter.registers("max.weight")
         sums = emitter.registers("reciprocal", group)
@@ -227,7 +281,11 @@ class _Attention:
                 a=(scores, query * self.stride),
                 scalar_register=(largest, 0),
             )
-        to = emitter.buffer("values", group * width)
+        self.weighed[head, lane] = sums
+
+    def sums(self, bank: int, head: int, lane: int) -> None:
+        """The sum of values."""
+        to = self.emitter.buffer("values", self.group * self.width)
         fields = {
             "lane": lane,
             "bank": bank,
@@ -235,13 +293,13 @@ class _Attention:
             "values": self.values.rows(head),
             "channel_stride": self.values.channel_stride,
         }
-        emitter.emit(Opcode.VALUES, fields, {"to": (to, 0)})
-        self.summed[head, lane] = (to, sums)
+        self.emitter.emit(Opcode.VALUES, fields, {"to": (to, 0)})
+        self.summed[head, lane] = to
 
     def finish(self, head: int, lane: int) -> None:
         """The sums of values over the sums of weights."""
         emitter, group, width = self.emitter, self.group, self.width
-        to, sums = self.summed.pop((head, lane))
+        to, sums = self.summed.pop((head, lane)), self.weighed.pop((head, lane))
         for query in range(group):
             keep = query or head
             emitter.vector(
@@ -254,14 +312,6 @@ class _Attention:
                 scalar_register=(sums, query),
                 max_register=(self.result.maximum, lane),
             )
-
-
-def _caches(emitter: Emitter, step: StepFunction, op: QuantizedAttentionOp) -> Iterator[CachePlace]:
-    """Where the keys and the values lie."""
-    for codes in (op.k, op.v):
-        update = codes.owner
-        if isinstance(update, QuantizedCacheUpdateOp):
-            yield emitter.memory.cache(argument_name(step, update, update.cache))
 
 
 def widths(op: QuantizedAttentionOp) -> tuple[int, int, int, int]:

@@ -89,7 +89,7 @@ class LoweredStep:
                 columns=place.geometry.columns,
                 format=str(place.geometry.format),
                 address=place.address,
-                bytes=place.geometry.total_bytes,
+                bytes=place.bytes,
                 descriptor=0,
                 tokens=used[place.address],
                 look_ups=looked_up[place.address],

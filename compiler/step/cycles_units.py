@@ -7,11 +7,18 @@ from typing import Final
 
 from elastix.compiler.processor import matrix_engine, result_converter
 from elastix.compiler.processor.block_sequencer import SETUP_CYCLES
-from elastix.compiler.processor.step.attention_ports import chunks_of, lanes_of, scales_at_once, steps_of
+from elastix.compiler.processor.step.attention_ports import (
+    chunks_of,
+    converters_of,
+    lanes_of,
+    scales_at_once,
+    steps_of,
+)
 from elastix.compiler.processor.step.dispatcher import SETTLE_CYCLES
 from elastix.compiler.processor.step.instruction_fetch import PIECE
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode, Operation, Target
 from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.score_words import word_room
 from elastix.compiler.processor.step.tile_collector import latency as collector_latency
 from elastix.compiler.processor.step.vector_timing import INTEGERS, Timing
 
@@ -88,9 +95,8 @@ class Units:
                 share = words / self.linear_block(each)
                 return first + self.linear_block(each) + matrix_engine.ROW + result_converter.LATENCY, until, share
             case Opcode.SCORES:
-                rows, own = self.rows(each)
-                share = p.group / (p.vector_lanes * self.score_row)
-                return until - (rows + own) * self.score_row, until, share
+                cycles = self.score_cycles(each)
+                return until - cycles, until, self.score_results(each) / cycles
             case Opcode.VALUES:
                 return until - steps_of(p) * p.head_dim, until, p.group / (steps_of(p) * p.vector_lanes)
             case _:
@@ -158,38 +164,55 @@ class Units:
     # Attention unit.
 
     def rows(self, each: Instruction) -> tuple[int, int]:
-        """Rows that come from memory, and those of this run."""
-        return self.position, each.values.get("lane", 0) + 1
+        """Rows that come from memory by channel 0, which has the most, and those of this run."""
+        return self.parameters.rows_on(0, self.position), each.values.get("lane", 0) + 1
 
     def scale_beats(self, rows: int) -> int:
         """Beats of one kind of scales."""
         return -(-16 * rows // self.parameters.beat)
 
-    @property
-    def score_row(self) -> float:
-        """Cycles that a row of keys takes: its bytes, or its scores' words where those take longer."""
+    def score_results(self, each: Instruction) -> float:
+        """Cycles of the vector unit that the words of scores take, of all channels."""
         p = self.parameters
-        return max(chunks_of(p), p.group / p.vector_lanes)
+        return p.group * (self.position + each.values.get("lane", 0) + 1) / p.vector_lanes
+
+    def score_cycles(self, each: Instruction) -> float:
+        """From the first row of keys to the last word of scores: bytes of rows, or words where those take longer."""
+        rows, own = self.rows(each)
+        return max(chunks_of(self.parameters) * (rows + own), self.score_results(each))
 
     def scores(self, each: Instruction) -> tuple[int, float, int]:
         """Beats of the stream, cycles that they take, cycles behind them."""
         p = self.parameters
         rows, own = self.rows(each)
         scales = self.scale_beats(rows)
-        row = self.score_row
+        results = self.score_cycles(each)
         scale_cycles = 2 * scales * (p.beat // 16) // scales_at_once(p)
         tree = (lanes_of(p) - 1).bit_length()
-        tail = 2 * own + math.ceil(row * own) + tree + steps_of(p) + result_converter.LATENCY + self.written + 5
-        return 2 * scales + rows * p.row_beats, scale_cycles + row * rows, tail
+        tail = 2 * own + tree + steps_of(p) + result_converter.LATENCY + self.written + 5
+        beats = 2 * scales + rows * p.row_beats
+        if p.attention_channels == 1:
+            row = results / (rows + own)
+            return beats, scale_cycles + row * rows, tail + math.ceil(row * own)
+        # Words wait on their channels: rows are read while they find room there.
+        fill = chunks_of(p) * min(rows, p.vector_lanes)
+        waiting = p.attention_channels * word_room(p) * converters_of(p)
+        read = max(chunks_of(p) * rows, results - waiting + fill)
+        return beats, scale_cycles + read, tail + math.ceil(max(chunks_of(p) * own, fill + results - read))
 
     def values(self, each: Instruction) -> tuple[int, int, int]:
-        """As `scores`."""
+        """As `scores`; sums of channels come together in a tree."""
         p = self.parameters
         rows, own = self.rows(each)
         row = chunks_of(p)
-        results = max(steps_of(p), p.group // p.vector_lanes) * p.head_dim
-        tail = row * own + _flush(p) + 1 + results + result_converter.LATENCY + self.written + 2
+        tail = row * own + _flush(p) + 1 + self.value_results + result_converter.LATENCY + self.written + 2
         return rows * p.row_beats, row * rows, tail
+
+    @property
+    def value_results(self) -> int:
+        """Cycles that results of VALUES take."""
+        p = self.parameters
+        return max(steps_of(p), p.group // p.vector_lanes) * p.head_dim
 
     def attention_busy(self, each: Instruction, following: Instruction) -> int:
         """From the last beat of an instruction until the next is taken; results of VALUES go out before any rows of the
@@ -236,9 +259,10 @@ class Units:
             case Opcode.LOAD:
                 return cycles + _product(self.position + get("lane", 0)) + REQUESTED
             case Opcode.SCORES:
-                return cycles + (2 * _product(1) + _product(0) + 3 * REQUESTED if self.position else 0)
+                asked = 3 * REQUESTED * p.attention_channels
+                return cycles + (2 * _product(1) + _product(0) + asked if self.position else 0)
             case Opcode.VALUES:
-                return cycles + (_product(0) + REQUESTED if self.position else 0)
+                return cycles + (_product(0) + REQUESTED * p.attention_channels if self.position else 0)
             case _:
                 return cycles
 
@@ -251,7 +275,7 @@ class Units:
 def _flush(p: StepParameters) -> int:
     """From the last chunk of VALUES: until its products are in the accumulators, and until the scores that came before
     are on their way, which go through the same converters."""
-    return max(5, lanes_of(p).bit_length() - 1)
+    return max(5, lanes_of(p).bit_length() - 1) + p.attention_channels.bit_length() - 1
 
 
 def _product(factor: int) -> int:

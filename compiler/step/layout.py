@@ -13,6 +13,7 @@ from elastix.compiler.ir import OpResult, RefusedOp, Value, shape_of
 from elastix.compiler.numbers.formats import Geometry
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.step.memory import PAGE, CachePlace, StepMemory
+from elastix.compiler.step.parts import parts_of
 from elastix.compiler.step.tables import PositionTable, RopeTable, Table
 from elastix.compiler.step.values import POSITIONS, argument_name, check_register, same_data
 from elastix.compiler.step_function import StepFunction
@@ -89,6 +90,7 @@ def lay_out_step(step: StepFunction, parameters: StepParameters) -> StepMemory:
         Shapes(step),
         beat=parameters.beat,
         channels=parameters.channels,
+        parts=parts_of(step, parameters),
     )
     for table in tables_of(step, parameters):
         layout = _with_table(layout, table)

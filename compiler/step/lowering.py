@@ -3,11 +3,12 @@
 from elastix.compiler.image import LayerPlace
 from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value
 from elastix.compiler.processor.step.instructions import Maximum, Operation, Target
-from elastix.compiler.step.attention import attend, keep_rows
+from elastix.compiler.step.attention import Rows, attend, check_cache, rotated
 from elastix.compiler.step.emitter import Emitter, Held
 from elastix.compiler.step.layout import position_table
-from elastix.compiler.step.linear import embed, linear, load_rows, logits
+from elastix.compiler.step.linear import Parts, embed, linear, load_rows, logits
 from elastix.compiler.step.norms import layer_norm, rms_norm
+from elastix.compiler.step.parts import projection
 from elastix.compiler.step.values import (
     IDS,
     argument_name,
@@ -15,6 +16,7 @@ from elastix.compiler.step.values import (
     plain_linear,
     rows_of,
     same_data,
+    users,
     wants_maximum,
 )
 from elastix.compiler.step_function import StepFunction
@@ -42,11 +44,12 @@ def lower_step(step: StepFunction, emitter: Emitter) -> None:
 
 
 class _Lowering:
-    """One step; `kept`: the cache updates that are emitted."""
+    """One step; `kept`: the cache updates that are emitted; `begun`: layers of which not all parts may be."""
 
     def __init__(self, step: StepFunction, emitter: Emitter) -> None:
         self.step, self.emitter = step, emitter
         self.kept: set[OpView] = set()
+        self.begun: list[Parts] = []
 
     def all(self) -> None:
         results = [each.value for each in self.step.results if not each.writes]
@@ -86,7 +89,7 @@ class _Lowering:
             case RmsNormOp() | LayerNormOp():
                 return self.norm(op)
             case QuantizedLinearOp():
-                return self.linear(op, Operation.COPY, None, op.result)
+                return self.whole(op, Operation.COPY, None, op.result)
             case ResidualOp():
                 return self.residual(op)
             case GatedActivationOp():
@@ -94,9 +97,8 @@ class _Lowering:
             case ActivationOp():
                 return self.activation(op, op.x, op.result)
             case QuantizedAttentionOp():
-                for cache in (op.k, op.v):
-                    self.keep(cache)
-                return attend(self.emitter, self.step, op, self.demand)
+                rows = [self.rows(cache) for cache in (op.k, op.v)]
+                return attend(self.emitter, self.step, op, self.parts(rotated(op.q)), rows)
             case _:
                 raise RefusedOp(op, "the step processor has no instructions for it", do="compile without --whole-step")
 
@@ -104,8 +106,28 @@ class _Lowering:
         """Where the packed weights of an op lie."""
         return self.emitter.memory.layer(argument_name(self.step, op, weight))
 
+    def parts(self, value: Value) -> Parts:
+        """Where queries, keys or values are held, perhaps before they are computed."""
+        layer, root = projection(value), same_data(value)
+        if layer is None or root in self.emitter.held:
+            return Parts(self.demand(value), None, Operation.COPY, None, "")
+        found = self.linear(layer, Operation.COPY, None, layer.result)
+        self.emitter.held[root] = found.held
+        self.begun.append(found)
+        return found
+
     def keep(self, cache: Value) -> None:
-        """Emit what writes a cache, once."""
+        """Emit what writes a cache, once: all of the attention over it, where there is one."""
+        reader = next((user for user in users(cache) if isinstance(user, QuantizedAttentionOp)), None)
+        if reader is not None:
+            self.demand(reader.result)
+        elif cache.owner not in self.kept:
+            rows = self.rows(cache)
+            rows.new.emit(self.emitter, rows.new.held.count)
+            rows.keep(range(self.emitter.parameters.kv_heads))
+
+    def rows(self, cache: Value) -> Rows:
+        """What writes a cache."""
         op = cache.owner if isinstance(cache, OpResult) else None
         if not isinstance(op, QuantizedCacheUpdateOp):
             raise RefusedOp(
@@ -114,9 +136,9 @@ class _Lowering:
                 wanted="caches of 8 bits",
                 do="compile with --kv-bits 8",
             )
-        if op not in self.kept:
-            self.kept.add(op)
-            keep_rows(self.emitter, self.step, op, self.demand)
+        self.kept.add(op)
+        check_cache(self.step, op)
+        return Rows(self.emitter, self.step, op, self.parts(rotated(op.new)))
 
     def embedding(self, op: QuantizedEmbeddingOp | EmbeddingOp) -> Held:
         """A row of a packed table by token, or of a table in fp32 by position."""
@@ -142,7 +164,13 @@ class _Lowering:
             raise RefusedOp(op, f"rows of {x.count // rows} elements", wanted=f"a multiple of {unit}")
         return rms_norm(self.emitter, x, weight, eps=op.eps, maximum=wants_maximum(op.result), rows=rows)
 
-    def linear(self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value) -> Held:
+    def whole(self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value) -> Held:
+        """All of a layer, as `linear`."""
+        found = self.linear(op, operation, second, result)
+        found.emit(self.emitter, found.held.count)
+        return found.held
+
+    def linear(self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value) -> Parts:
         """The layer with an operation on its results, which are then `result`."""
         self.quantize(op)
         bias = argument_name(self.step, op, op.bias) if op.bias is not None else ""
@@ -156,6 +184,9 @@ class _Lowering:
             raise RefusedOp(op, "activations that nothing here quantizes", wanted="an elx.quantize")
         if quantize.quantized not in emitter.held:
             x = self.demand(quantize.x)
+            for each in self.begun:  # they read what the buffer holds now
+                each.emit(emitter, each.held.count)
+            self.begun.clear()
             for value in [each for each in emitter.held if isinstance(each.owner, QuantizeOp)]:
                 del emitter.held[value]  # the buffer holds one tensor
             emitter.source = quantize
@@ -177,7 +208,7 @@ class _Lowering:
         for y, x in ((op.b, op.a), (op.a, op.b)):
             layer = plain_linear(y)
             if layer is not None:
-                return self.linear(layer, Operation.ADD, self.demand(x), op.result)
+                return self.whole(layer, Operation.ADD, self.demand(x), op.result)
         return self.elementwise(op, Operation.ADD, self.demand(op.a), self.demand(op.b), op.result)
 
     def gated(self, op: GatedActivationOp) -> Held:
@@ -185,14 +216,14 @@ class _Lowering:
         gate = self.activation(op, op.gate, None)
         layer = plain_linear(op.up)
         if layer is not None:
-            return self.linear(layer, Operation.MULTIPLY, gate, op.result)
+            return self.whole(layer, Operation.MULTIPLY, gate, op.result)
         return self.elementwise(op, Operation.MULTIPLY, gate, self.demand(op.up), op.result)
 
     def activation(self, op: OpView, x: Value, result: Value | None) -> Held:
         """The activation of x. result: None if it is a gate, which a product is made of alone."""
         layer = plain_linear(x)
         if layer is not None:
-            return self.linear(layer, Operation.ACTIVATE, None, layer.result if result is None else result)
+            return self.whole(layer, Operation.ACTIVATE, None, layer.result if result is None else result)
         return self.elementwise(op, Operation.ACTIVATE, self.demand(x), None, result)
 
     def elementwise(self, op: OpView, operation: Operation, a: Held, b: Held | None, result: Value | None) -> Held:

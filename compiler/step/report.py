@@ -28,7 +28,7 @@ def write_report(
     context, on the chosen board, or behind a memory that always has the next beat; channel 0 gives a beat in
     predicted_efficiency of them.
     """
-    geometries = {place.name: place.geometry for place in layout.layers}
+    places = {place.name: place for place in layout.layers}
     processor = manifest.step_processor
     figures = {
         **weight_figures(manifest.layers, layout),
@@ -45,7 +45,7 @@ def write_report(
     columns = ("layer", "shape", "format", "stream bytes", "relative squared error", "codes")
     rows = [
         f"| {layer.name} | {layer.rows} × {layer.columns} | {layer.format} | "
-        f"{geometries[layer.weight].stream_bytes:,} | "
+        f"{places[layer.weight].stream_bytes:,} | "
         f"{'' if layer.error is None else f'{layer.error:.2e}'} | {layer.codes} |"
         for layer in manifest.layers
     ]

@@ -56,6 +56,22 @@ def test_the_file_holds_what_the_layout_says(tmp_path: Path, channels: int) -> N
     assert not any(np.frombuffer(content, np.uint8)[~used])
 
 
+def test_parts_of_a_layer_are_packed_as_layers_of_their_own(tmp_path: Path) -> None:
+    """Rows of each part, with CRCs of its own."""
+    layout = lay_out(LAYERS, PARAMETERS, STORE, beat=128, channels=2, parts={"up": 3})
+    write_image(tmp_path / "weights.bin", layout, STORE)
+    content = (tmp_path / "weights.bin").read_bytes()
+    place, rows = layout.layers[0], quantize(ARRAYS["up"], LAYERS[0][1]).rows
+    assert (place.parts, place.part.rows, place.geometry.rows) == (3, 100, 300)
+    for number in range(3):
+        part = pack_layer(rows.slice(100 * number, 100 * number + 100), place.part)
+        for channel, segment in enumerate(part):
+            start = place.part_address(number) + channel * place.part.channel_stride
+            assert content[start : start + len(segment)] == segment
+    assert layout.layers[1].address == place.part_address(3) == place.bytes
+    assert place.stream_bytes == place.geometry.stream_bytes + 2 * 2 * 16
+
+
 def test_the_same_bytes_whatever_the_threads(tmp_path: Path) -> None:
     layout = lay_out(LAYERS, PARAMETERS, STORE, beat=256)
     hashes = {write_image(tmp_path / "w", layout, STORE, threads=threads).sha256 for threads in (1, 2, 5)}

@@ -46,6 +46,18 @@ def test_waits_order_the_program(model: Path, lanes: int, beat: int, dealt: int)
     check_hazards(step.program, step.parameters)
 
 
+def answers(step: LoweredStep, folder: Path) -> list[StepOutput]:
+    """Of the emulator, to runs of three tokens and of one."""
+    write_image(folder / "weights.bin", step.memory.image, step.weights())
+    device = StepDevice(StepLayout.of(step.manifest()), folder / "weights.bin", step.program_bytes)
+    found: list[StepOutput] = []
+    position = 0
+    for tokens in ([3, 1, 4], [1], [5, 9, 2], [6], [5, 3, 5]):
+        found.append(device.step(tokens, position))
+        position += len(tokens)
+    return found
+
+
 def test_rows_dealt_to_channels_change_no_logits(model: Path, tmp_path: Path) -> None:
     """Runs of three tokens and of one, on 1, 2 and 4 channels with caches: every logit, in every bit."""
     found: list[list[StepOutput]] = []
@@ -54,16 +66,28 @@ def test_rows_dealt_to_channels_change_no_logits(model: Path, tmp_path: Path) ->
         strides = {each["channel_stride"] for each in step.program if each.opcode in (Opcode.SCORES, Opcode.VALUES)}
         assert strides == {step.memory.caches[0].channel_stride}
         assert (strides == {0}) == (dealt == 1)
-        write_image(tmp_path / "weights.bin", step.memory.image, step.weights())
-        device = StepDevice(StepLayout.of(step.manifest()), tmp_path / "weights.bin", step.program_bytes)
-        texts, position = ([3, 1, 4], [1], [5, 9, 2], [6], [5, 3, 5]), 0
-        found.append([])
-        for tokens in texts:
-            found[-1].append(device.step(tokens, position))
-            position += len(tokens)
+        found.append(answers(step, tmp_path))
     for one, other, third in zip(*found, strict=True):
         assert one.logits.tobytes() == other.logits.tobytes() == third.logits.tobytes()
     assert np.ptp(found[0][0].logits) > 0
+
+
+def test_weights_in_parts_change_no_logits(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries, keys and values of two heads apart, so that attention begins between them: order proved, bits alike."""
+    found: list[list[StepOutput]] = []
+    for parts in (2, 1):
+        if parts == 1:
+            monkeypatch.setattr(sys.modules["elastix.compiler.step.parts"], "_A_PART", 1000)
+        step = lowered(model, lanes=2, beat=64, channels=2, vector_lanes=1)
+        projections = [each for each in step.memory.image.layers if each.name[-13:-7] in ("q_proj", "k_proj", "v_proj")]
+        assert [each.parts for each in projections] == [parts] * 3
+        linears = [each for each in step.program if each.opcode is Opcode.LINEAR]
+        assert len(linears) == 5 + 3 * parts
+        for position in (0, 7, 18):
+            check_hazards(step.program, step.parameters, position=position)
+        found.append(answers(step, tmp_path))
+    for one, other in zip(*found, strict=True):
+        assert one.logits.tobytes() == other.logits.tobytes()
 
 
 def test_waits_order_the_program_anywhere(three_lanes: LoweredStep) -> None:

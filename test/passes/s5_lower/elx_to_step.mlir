@@ -10,14 +10,14 @@
 // CHECK: operation = "SQUARES"
 // CHECK: c = [@[[NORM]], 0]{{.*}}operation = "NORMALIZE"
 // CHECK: operation = "QUANTIZE", target = "ACTIVATIONS"
-// CHECK: buffers = {to = [@[[KEY:k.[0-9]+]], 0]}, opcode = "linear"{{.*}}weights = 8192
 // CHECK: buffers = {to = [@[[ROPE:rope.0.[0-9]+]], 0]}, opcode = "load"{{.*}}stride = 128
+// CHECK: buffers = {to = [@[[KEY:k.[0-9]+]], 0]}, opcode = "linear"{{.*}}weights = 8192
+// CHECK: "epu.instruction"() {buffers = {from = [@[[BIAS:v.bias.[0-9]+]], 0], to = [@v.{{.*}}, 0]}, opcode = "linear"{{.*}}operation = "ADD_CONSTANT"
+// CHECK: buffers = {to = [@[[QUERY:q.[0-9]+]], 0]}, opcode = "linear"
 // CHECK: a = [@[[KEY]], 0], c = [@[[ROPE]], 0], d = [@[[ROPE]], 8]{{.*}}operation = "ROTATE", period = 8
 // CHECK: operation = "QUANTIZE", rows = 28672 : i64, scales = 256 : i64, target = "KEY"
-// CHECK: "epu.instruction"() {buffers = {from = [@[[BIAS:v.bias.[0-9]+]], 0], to = [@v.{{.*}}, 0]}, opcode = "linear"{{.*}}operation = "ADD_CONSTANT"
 // CHECK: operation = "QUANTIZE"{{.*}}target = "VALUE"
-// CHECK: opcode = "linear"
-// CHECK: a = [@q.{{.*}}c = [@[[ROPE]], 16], d = [@[[ROPE]], 24]{{.*}}operation = "ROTATE"
+// CHECK: a = [@[[QUERY]], 0], c = [@[[ROPE]], 16], d = [@[[ROPE]], 24]{{.*}}operation = "ROTATE"
 // CHECK: operation = "QUANTIZE", target = "QUERY"
 // CHECK: opcode = "scores"
 // CHECK: operation = "EXPONENTIAL"
