@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from elastix.compiler import levels, tokenizer
+from elastix.compiler.crossings import Crossing, crossings
 from elastix.compiler.describe import describe
 from elastix.compiler.errors import CannotCompile, ElastixError
 from elastix.compiler.host_program import HostProgram, llvm_module, write_host_files
@@ -55,7 +56,7 @@ LEGAL_AFTER: Final[dict[str, Level]] = {
 class Lowered:
     """A module past `s5_lower`, what its weights.bin must hold, and its manifest without hashes and errors.
 
-    reasons: how often each kind of op runs on which side, and why.
+    reasons: how often each kind of op runs on which side, and why. crossings: what goes from side to side.
     """
 
     imported: Imported
@@ -63,6 +64,7 @@ class Lowered:
     program: bytes
     manifest: Manifest
     reasons: dict[tuple[str, str, str], int]
+    crossings: tuple[Crossing, ...]
 
 
 def passes_of(stage: str, options: CompileOptions, *, folder: str = "") -> list[Pass]:
@@ -138,7 +140,8 @@ def lower(imported: Imported, options: CompileOptions, stages: Stages) -> Lowere
         if stage == "s4_partition":
             why = reasons(module)
     with module.context:
-        return Lowered(imported, image_layout(module), assemble(module), describe(module), why)
+        layout, program, manifest = image_layout(module), assemble(module), describe(module)
+    return Lowered(imported, layout, program, manifest, why, crossings(module))
 
 
 def compile_model(
@@ -176,7 +179,7 @@ def compile_model(
                 tokenizer.save(imported.tokenizer, folder / TOKENIZER_FOLDER)
         manifest = _finished(lowered, written, folder, source=source)
         (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-        return report(manifest, lowered.layout, folder, reasons=lowered.reasons)
+        return report(manifest, lowered.layout, folder, reasons=lowered.reasons, crossings=lowered.crossings)
 
 
 def with_plan(options: CompileOptions) -> tuple[CompileOptions, PlanWeights | None]:

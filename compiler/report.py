@@ -3,17 +3,30 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from elastix.compiler.crossings import Crossing, crossing_figures, crossing_table
 from elastix.compiler.image import PLANNED, ImageLayout
 from elastix.compiler.manifest import Layer, Manifest
 from elastix.compiler.precision.plan_weights import NOT_AS_PLANNED
 
 Reasons = Mapping[tuple[str, str, str], int]
 """How many ops of this name run on this side, for this reason."""
+_CROSSINGS: Final = (
+    "The host writes activations, starts what is launched together, waits, and reads results. Cycles are those of the",
+    "processor behind a memory that always has the next beat: other cycles are descriptors, activations and the start",
+    "and end of launches. The host's own work and the way to a board are not in them.",
+)
 
 
-def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Reasons | None = None) -> dict[str, Any]:
+def report(
+    manifest: Manifest,
+    layout: ImageLayout,
+    folder: Path,
+    *,
+    reasons: Reasons | None = None,
+    crossings: Sequence[Crossing] = (),
+) -> dict[str, Any]:
     """Write both files into `folder`; returns the figures.
 
     bits_per_weight counts every byte of the weight stream (headers, padding, CRC). bytes_per_token: what the processor
@@ -21,13 +34,14 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
     codes_kept: layers whose codes are the file's, only the scales fitted anew; codes_planned: those that a plan folder
     has rounded; not_as_planned: names of weights that it has in another format, so that they were rounded anew, without
     its care. report.json says it layer by layer.
-    reasons: the table of what runs where, and why; left out of the report without them.
+    reasons: the table of what runs where, and why; crossings: what goes between host and processor, of which
+    other_cycles are those that launches cost beside weights; both are left out of the report without them.
     """
     places = {place.name: place for place in layout.layers}
     processor = manifest.processor
     streamed = [places[layer.weight] for layer in manifest.layers if layer.tokens]
     cycles = sum(8 * each.stream_bytes // (processor.beat * processor.channels) for each in streamed)
-    figures = {**weight_figures(manifest.layers, layout), "predicted_cycles": cycles}
+    figures = {**weight_figures(manifest.layers, layout), "predicted_cycles": cycles, **crossing_figures(crossings)}
     rows = [_row(layer, places[layer.weight].stream_bytes) for layer in manifest.layers]
     columns = ("layer", "runs on", "shape", "format", "stream bytes", "relative squared error", "codes")
     head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -35,6 +49,9 @@ def report(manifest: Manifest, layout: ImageLayout, folder: Path, *, reasons: Re
     text = "\n".join(["# What was compiled", "", *facts, f"- processor: {processor}", "", *head, *rows, ""])
     if reasons:
         text += "\n".join(["", "## What runs where, and why", "", *reason_table(reasons), ""])
+    if crossings:
+        text += "\n".join(["", "## What crosses between host and processor", "", *_CROSSINGS, ""])
+        text += "\n".join([*crossing_table(crossings), ""])
     (folder / "report.md").write_text(text, encoding="utf-8")
     return write_json(figures, manifest.layers, folder)
 

@@ -155,6 +155,12 @@ def command(argv: list[str]) -> int:
         f"{summary['bits_per_weight']:.3f} bits a weight, "
         f"{summary['bytes_per_token'] / 1e6:.1f} MB read a token, peak memory {peak_memory_bytes() / 1e9:.2f} GB"
     )
+    if summary.get("crossings"):
+        print(
+            f"between host and processor {summary['crossings']} crossings a step, {summary['launches']} launches: "
+            f"{summary['crossing_bytes_in']:,} bytes to the processor and {summary['crossing_bytes_out']:,} back, "
+            f"{summary['other_cycles']:,} cycles beside {summary['weight_cycles']:,} of weights; report.md has each"
+        )
     if anew := summary["not_as_planned"]:
         names = ", ".join(anew[:SHOWN]) + (f" and {len(anew) - SHOWN} others" if len(anew) > SHOWN else "")
         print(f"{len(anew)} layers not in the format that {arguments.precision} has them in, rounded anew: {names}")
