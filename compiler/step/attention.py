@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from elastix.compiler.arena import aligned
-from elastix.compiler.ir import RefusedOp, Value, element_of, shape_of
+from elastix.compiler.ir import Value, element_of, shape_of
 from elastix.compiler.processor.step.instructions import Maximum, Opcode, Operation, Target
 from elastix.compiler.step.emitter import At, Emitter, Held
 from elastix.compiler.step.layout import query_scale, rope_of
 from elastix.compiler.step.linear import Parts
 from elastix.compiler.step.norms import fp32_bits
+from elastix.compiler.step.refused import RefusedStepOp
 from elastix.compiler.step.tables import ROPE
 from elastix.compiler.step.values import POSITIONS, argument_name, check_register
 from elastix.compiler.step_function import StepFunction
@@ -23,23 +24,23 @@ _AT_ONCE: Final = 8
 
 
 def check_attention(step: StepFunction, op: QuantizedAttentionOp) -> None:
-    """Raises RefusedOp for attention that is not causal, of one token, over caches of 8 bits that the step writes."""
+    """Raises RefusedStepOp unless attention is causal, of one token, over caches of 8 bits that the step writes."""
     batch, _, tokens, _ = shape_of(op.q)
     if (batch, tokens) != (1, 1):
-        raise RefusedOp(op, f"attention of {batch} × {tokens} tokens", wanted="one token at a time")
+        raise RefusedStepOp(op, f"attention of {batch} × {tokens} tokens", wanted="one token at a time")
     if op.mask is not None or not op.causal:
         found = "a mask" if op.mask is not None else "every row"
-        raise RefusedOp(op, f"attention with {found}", wanted="causal attention", do="compile without --whole-step")
+        raise RefusedStepOp(op, f"attention with {found}", wanted="causal attention")
     check_register(step, op, op.positions, POSITIONS)
     for codes in (op.k, op.v):
         if not isinstance(codes.owner, QuantizedCacheUpdateOp):
-            raise RefusedOp(op, "attention over what is no cache of codes", wanted="caches that the step writes")
+            raise RefusedStepOp(op, "attention over what is no cache of codes", wanted="caches that the step writes")
 
 
 def check_cache(step: StepFunction, op: QuantizedCacheUpdateOp) -> None:
-    """Raises RefusedOp for a cache of other than 8 bits, and rows that do not go where the token is."""
+    """Raises RefusedStepOp for a cache of other than 8 bits, and rows that do not go where the token is."""
     if str(element_of(op.cache)) != "i8":
-        raise RefusedOp(op, f"a cache of {element_of(op.cache)}", wanted="i8", do="compile with --kv-bits 8")
+        raise RefusedStepOp(op, f"a cache of {element_of(op.cache)}", wanted="i8", do="compile with --kv-bits 8")
     check_register(step, op, op.positions, POSITIONS)
 
 

@@ -9,11 +9,12 @@ from elastix.compiler.addresses import Shapes, weight_formats
 from elastix.compiler.arena import aligned
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import ImageLayout, ParameterPlace, lay_out
-from elastix.compiler.ir import OpResult, RefusedOp, Value, shape_of
+from elastix.compiler.ir import OpResult, Value, shape_of
 from elastix.compiler.numbers.formats import Geometry
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.step.memory import PAGE, CachePlace, StepMemory
 from elastix.compiler.step.parts import parts_of
+from elastix.compiler.step.refused import RefusedStepOp
 from elastix.compiler.step.tables import PositionTable, RopeTable, Table
 from elastix.compiler.step.values import POSITIONS, argument_name, check_register, same_data
 from elastix.compiler.step_function import StepFunction
@@ -41,11 +42,11 @@ def rope_of(value: Value) -> RopeOp | None:
 
 
 def position_table(step: StepFunction, op: EmbeddingOp, parameters: StepParameters) -> PositionTable:
-    """The table that an embedding without a format looks up. Raises RefusedOp if it is not looked up by position."""
+    """The table that an embedding without a format looks up. Raises RefusedStepOp unless it does so by position."""
     check_register(step, op, op.ids, POSITIONS)
     rows, columns = shape_of(op.table)
     if rows < parameters.max_context:
-        raise RefusedOp(
+        raise RefusedStepOp(
             op,
             f"{rows} learned positions",
             wanted=f"one for each of {parameters.max_context} tokens",
@@ -55,7 +56,7 @@ def position_table(step: StepFunction, op: EmbeddingOp, parameters: StepParamete
 
 
 def tables_of(step: StepFunction, parameters: StepParameters) -> tuple[Table, ...]:
-    """All computed tables: the rope's, which is one for all layers, and learned positions. Raises RefusedOp else."""
+    """All computed tables: the rope's, one for all layers (raises RefusedStepOp else), and learned positions."""
     found: dict[Table, None] = {}
     for op in step.block.operations:
         if isinstance(op, QuantizedAttentionOp):
@@ -63,7 +64,9 @@ def tables_of(step: StepFunction, parameters: StepParameters) -> tuple[Table, ..
         elif isinstance(op, EmbeddingOp):
             found[position_table(step, op, parameters)] = None
         if sum(isinstance(each, RopeTable) for each in found) > 1:
-            raise RefusedOp(op, "another rope, or another scale, than in layers before", wanted="one for all layers")
+            raise RefusedStepOp(
+                op, "another rope, or another scale, than in layers before", wanted="one for all layers"
+            )
     return tuple(found)
 
 

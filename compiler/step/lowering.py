@@ -1,7 +1,7 @@
 """Every op of a decode step as instructions: what a result needs is emitted before it, nothing else."""
 
 from elastix.compiler.image import LayerPlace
-from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value
+from elastix.compiler.ir import OpResult, OpView, Value
 from elastix.compiler.processor.step.instructions import Maximum, Operation, Target
 from elastix.compiler.step.attention import Rows, attend, check_cache, rotated
 from elastix.compiler.step.emitter import Emitter, Held
@@ -9,6 +9,7 @@ from elastix.compiler.step.layout import position_table
 from elastix.compiler.step.linear import Parts, embed, linear, load_rows, logits
 from elastix.compiler.step.norms import layer_norm, rms_norm
 from elastix.compiler.step.parts import projection
+from elastix.compiler.step.refused import RefusedStepOp
 from elastix.compiler.step.values import (
     IDS,
     argument_name,
@@ -38,7 +39,7 @@ from elastix.dialects.elx import (
 def lower_step(step: StepFunction, emitter: Emitter) -> None:
     """Emit the whole step, caches in the order of the results and logits last; END is the caller's.
 
-    Raises RefusedOp for an op that the step processor has no instructions for.
+    Raises RefusedStepOp for an op that the step processor has no instructions for.
     """
     _Lowering(step, emitter).all()
 
@@ -54,7 +55,7 @@ class _Lowering:
     def all(self) -> None:
         results = [each.value for each in self.step.results if not each.writes]
         if len(results) != 1:
-            raise RefusedOp(
+            raise RefusedStepOp(
                 self.step.op, f"{len(results)} results beside caches", wanted="one, the logits of a language model"
             )
         for each in self.step.results:
@@ -62,7 +63,7 @@ class _Lowering:
                 self.keep(each.value)
         layer = plain_linear(results[0])
         if layer is None:
-            raise RefusedOp(
+            raise RefusedStepOp(
                 self.step.op,
                 "logits that are not the results of a linear layer without bias",
                 wanted="a language model's head",
@@ -77,7 +78,7 @@ class _Lowering:
             if not isinstance(root, OpResult):
                 argument = self.step.argument_of(root)
                 found = f"the argument {argument.name} as a vector" if argument else "a value from nowhere"
-                raise RefusedOp(self.step.op, found, wanted="vectors that the step computes")
+                raise RefusedStepOp(self.step.op, found, wanted="vectors that the step computes")
             self.emitter.held[root] = self.compute(root.owner)
         return self.emitter.held[root]
 
@@ -100,7 +101,7 @@ class _Lowering:
                 rows = [self.rows(cache) for cache in (op.k, op.v)]
                 return attend(self.emitter, self.step, op, self.parts(rotated(op.q)), rows)
             case _:
-                raise RefusedOp(op, "the step processor has no instructions for it", do="compile without --whole-step")
+                raise RefusedStepOp(op, "the step processor has no instructions for it")
 
     def place(self, op: QuantizedLinearOp | QuantizedEmbeddingOp, weight: Value) -> LayerPlace:
         """Where the packed weights of an op lie."""
@@ -130,7 +131,7 @@ class _Lowering:
         """What writes a cache."""
         op = cache.owner if isinstance(cache, OpResult) else None
         if not isinstance(op, QuantizedCacheUpdateOp):
-            raise RefusedOp(
+            raise RefusedStepOp(
                 op or self.step.op,
                 "a cache that the step does not write as codes",
                 wanted="caches of 8 bits",
@@ -157,11 +158,11 @@ class _Lowering:
         weight = argument_name(self.step, op, op.weight)
         if isinstance(op, LayerNormOp):
             if rows != 1:
-                raise RefusedOp(op, f"{rows} rows of a token", wanted="one", do="compile without --whole-step")
+                raise RefusedStepOp(op, f"{rows} rows of a token", wanted="one")
             return layer_norm(self.emitter, x, weight, argument_name(self.step, op, op.bias), eps=op.eps)
         unit = self.emitter.parameters.alignment
         if rows > 1 and x.count // rows % unit:
-            raise RefusedOp(op, f"rows of {x.count // rows} elements", wanted=f"a multiple of {unit}")
+            raise RefusedStepOp(op, f"rows of {x.count // rows} elements", wanted=f"a multiple of {unit}")
         return rms_norm(self.emitter, x, weight, eps=op.eps, maximum=wants_maximum(op.result), rows=rows)
 
     def whole(self, op: QuantizedLinearOp, operation: Operation, second: Held | None, result: Value) -> Held:
@@ -181,7 +182,7 @@ class _Lowering:
         """Bring the layer's activations into the activation buffer, where they are not there already."""
         emitter, quantize = self.emitter, op.x.owner
         if not isinstance(quantize, QuantizeOp):
-            raise RefusedOp(op, "activations that nothing here quantizes", wanted="an elx.quantize")
+            raise RefusedStepOp(op, "activations that nothing here quantizes", wanted="an elx.quantize")
         if quantize.quantized not in emitter.held:
             x = self.demand(quantize.x)
             for each in self.begun:  # they read what the buffer holds now

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from elastix.compiler.ir import OpResult, OpView, RefusedOp, Value, shape_of
+from elastix.compiler.ir import OpResult, OpView, Value, shape_of
+from elastix.compiler.step.refused import RefusedStepOp
 from elastix.compiler.step_function import StepFunction
 from elastix.dialects.elx import (
     LayerNormOp,
@@ -21,14 +22,14 @@ POSITIONS = "positions"
 def same_data(value: Value) -> Value:
     """The value whose elements these are, in the same order: through reshapes, and transposes of axes of size 1.
 
-    Raises RefusedOp for a transpose that moves data.
+    Raises RefusedStepOp for a transpose that moves data.
     """
     while isinstance(value, OpResult) and isinstance(value.owner, ReshapeOp | TransposeOp):
         op = value.owner
         if isinstance(op, TransposeOp):
             kept = [axis for axis in op.permutation if shape_of(op.x)[axis] != 1]
             if kept != sorted(kept):
-                raise RefusedOp(op, "a transpose that moves data", wanted="a step of one token")
+                raise RefusedStepOp(op, "a transpose that moves data", wanted="a step of one token")
         value = op.x
     return value
 
@@ -70,16 +71,16 @@ def rows_of(op: RmsNormOp | LayerNormOp) -> int:
 
 
 def argument_name(step: StepFunction, op: OpView, value: Value) -> str:
-    """The name of a stored operand of `op`. Raises RefusedOp if it is computed."""
+    """The name of a stored operand of `op`. Raises RefusedStepOp if it is computed."""
     argument = step.argument_of(value)
     if argument is None:
-        raise RefusedOp(op, "a weight or a cache that is computed", wanted="an argument of the step")
+        raise RefusedStepOp(op, "a weight or a cache that is computed", wanted="an argument of the step")
     return argument.name
 
 
 def check_register(step: StepFunction, op: OpView, value: Value | None, name: str) -> None:
-    """Raises RefusedOp unless `value` is the step's argument of that name: the processor has it in a register."""
+    """Raises RefusedStepOp unless `value` is the step's argument of that name: the processor has it in a register."""
     argument = None if value is None else step.argument_of(same_data(value))
     if argument is None or argument.name != name:
         found = "computed ones" if argument is None else argument.name
-        raise RefusedOp(op, f"{found} for {name}", wanted=f"the step's argument {name}")
+        raise RefusedStepOp(op, f"{found} for {name}", wanted=f"the step's argument {name}")

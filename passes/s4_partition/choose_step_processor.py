@@ -3,12 +3,14 @@
 from typing import Final
 
 from elastix.compiler.errors import ElastixError
-from elastix.compiler.ir import RefusedOp, build_at, compiler_pass, ops_of, shape_of
+from elastix.compiler.ir import build_at, compiler_pass, ops_of, shape_of
 from elastix.compiler.ir.core import InsertionPoint, IntegerAttr, Location, ModuleOp
 from elastix.compiler.processor.parameters import COLUMNS
 from elastix.compiler.processor.step.parameters import ALIGNMENT, HEAD_DIMS, StepParameters
 from elastix.compiler.step.attention import widths
 from elastix.compiler.step.program import step_processor_of
+from elastix.compiler.step.refused import RefusedStepOp
+from elastix.compiler.step_function import all_ops
 from elastix.dialects.elx import (
     ActivationOp,
     GatedActivationOp,
@@ -29,6 +31,8 @@ _USED_BY: Final = {
     "attention": QuantizedAttentionOp,
     "arg_max": QuantizedLinearOp,
 }
+
+_ATTENTION: Final = "attention over cached keys and values of 8 bits"
 
 
 @compiler_pass
@@ -63,8 +67,11 @@ def choose_step_processor(
         return
     attention = list(ops_of(module, QuantizedAttentionOp))
     if not attention:
+        for op in all_ops(module):
+            if "softmax" in op.operation.name:
+                raise RefusedStepOp(op, "attention of another kind", wanted=f"{_ATTENTION}, of softmax(q·k)·v alone")
         raise ElastixError(
-            "a model without attention over cached keys and values of 8 bits",
+            f"a model without {_ATTENTION}",
             wanted="the decode step of a language model",
             do="compile without --whole-step",
         )
@@ -101,18 +108,16 @@ def _widths(attention: list[QuantizedAttentionOp]) -> tuple[int, int, int, int]:
     heads, kv_heads, width, rows = found = widths(attention[0])
     for op in attention:
         if widths(op) != found:
-            raise RefusedOp(
+            raise RefusedStepOp(
                 op,
                 f"{_spelled(op)}, in a layer before {_spelled(attention[0])}",
                 wanted="one shape of attention for all layers",
-                do="compile without --whole-step",
             )
     if width not in HEAD_DIMS:
-        raise RefusedOp(
+        raise RefusedStepOp(
             attention[0],
             f"heads of {width} values",
             wanted=f"one of {', '.join(map(str, HEAD_DIMS))}, as a step processor has it",
-            do="compile without --whole-step",
         )
     return heads, kv_heads, width, rows
 
@@ -127,10 +132,9 @@ def _activations(module: ModuleOp) -> tuple[str, ...]:
     used = [*ops_of(module, ActivationOp), *ops_of(module, GatedActivationOp)]
     for op in used:
         if op.kind != used[0].kind:
-            raise RefusedOp(
+            raise RefusedStepOp(
                 op,
                 f"{op.kind} in a model that also uses {used[0].kind}",
                 wanted="one activation, as a step processor has it",
-                do="compile without --whole-step",
             )
     return (used[0].kind,) if used else ()

@@ -29,7 +29,7 @@ module attributes {elx.activation_bits = 10 : i64} {
 func.func @two_activations(%q: tensor<1x1x1x8xf32>, %k: tensor<1x1x32x8xi8>, %s: tensor<1x1x32xbf16>, %p: tensor<1xi64>) {
   %o = "elx.quantized_attention"(%q, %k, %k, %s, %s, %p) {scale = 0.25 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>} : (tensor<1x1x1x8xf32>, tensor<1x1x32x8xi8>, tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>, tensor<1x1x32xbf16>, tensor<1xi64>) -> tensor<1x1x1x8xf32>
   %a = "elx.activation"(%o) {kind = "silu"} : (tensor<1x1x1x8xf32>) -> tensor<1x1x1x8xf32>
-  // expected-error@+1 {{'elx.activation' op relu in a model that also uses silu; wanted: one activation, as a step processor has it; compile without --whole-step}}
+  // expected-error@+1 {{'elx.activation' op relu in a model that also uses silu; wanted: one activation, as a step processor has it; compile without --whole-step: the host computes it then, and report.md says what each crossing costs}}
   %b = "elx.activation"(%a) {kind = "relu"} : (tensor<1x1x1x8xf32>) -> tensor<1x1x1x8xf32>
   return
 }
@@ -39,7 +39,7 @@ func.func @two_activations(%q: tensor<1x1x1x8xf32>, %k: tensor<1x1x32x8xi8>, %s:
 // It refuses: attention that differs from layer to layer.
 func.func @two_widths(%q: tensor<1x2x1x8xf32>, %k: tensor<1x1x32x8xi8>, %s: tensor<1x1x32xbf16>, %l: tensor<1x2x32x8xi8>, %t: tensor<1x2x32xbf16>, %p: tensor<1xi64>) {
   %o = "elx.quantized_attention"(%q, %k, %k, %s, %s, %p) {scale = 0.25 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>} : (tensor<1x2x1x8xf32>, tensor<1x1x32x8xi8>, tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>, tensor<1x1x32xbf16>, tensor<1xi64>) -> tensor<1x2x1x8xf32>
-  // expected-error@+1 {{'elx.quantized_attention' op 2 heads of queries and 2 of keys, 32 rows of 8 values, in a layer before 2 heads of queries and 1 of keys, 32 rows of 8 values; wanted: one shape of attention for all layers; compile without --whole-step}}
+  // expected-error@+1 {{'elx.quantized_attention' op 2 heads of queries and 2 of keys, 32 rows of 8 values, in a layer before 2 heads of queries and 1 of keys, 32 rows of 8 values; wanted: one shape of attention for all layers; compile without --whole-step: the host computes it then, and report.md says what each crossing costs}}
   %n = "elx.quantized_attention"(%o, %l, %l, %t, %t, %p) {scale = 0.25 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>} : (tensor<1x2x1x8xf32>, tensor<1x2x32x8xi8>, tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>, tensor<1x2x32xbf16>, tensor<1xi64>) -> tensor<1x2x1x8xf32>
   return
 }
@@ -49,7 +49,7 @@ func.func @two_widths(%q: tensor<1x2x1x8xf32>, %k: tensor<1x1x32x8xi8>, %s: tens
 // It refuses: no attention over caches of codes, and heads of a width that no step processor has.
 // NONE: a model without attention over cached keys and values of 8 bits; wanted: the decode step of a language model; compile without --whole-step
 func.func @width(%q: tensor<1x1x1x12xf32>, %k: tensor<1x1x32x12xi8>, %s: tensor<1x1x32xbf16>, %p: tensor<1xi64>) {
-  // expected-error@+1 {{'elx.quantized_attention' op heads of 12 values; wanted: one of 8, 16, 32, 64, 128, 256, as a step processor has it; compile without --whole-step}}
+  // expected-error@+1 {{'elx.quantized_attention' op heads of 12 values; wanted: one of 8, 16, 32, 64, 128, 256, as a step processor has it; compile without --whole-step: the host computes it then, and report.md says what each crossing costs}}
   %o = "elx.quantized_attention"(%q, %k, %k, %s, %s, %p) {scale = 0.25 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>} : (tensor<1x1x1x12xf32>, tensor<1x1x32x12xi8>, tensor<1x1x32x12xi8>, tensor<1x1x32xbf16>, tensor<1x1x32xbf16>, tensor<1xi64>) -> tensor<1x1x1x12xf32>
   return
 }

@@ -152,7 +152,7 @@ func.func @masked(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, 
   %kr = "elx.rope"(%kh, %positions, %freq) {scaling = 1.0 : f32} : (tensor<1x1x1x8xf32>, tensor<1xi64>, tensor<4xf32>) -> tensor<1x1x1x8xf32>
   %k2, %ks2 = "elx.quantized_cache_update"(%k, %ks, %kr, %positions) : (tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>, tensor<1x1x1x8xf32>, tensor<1xi64>) -> (tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>)
   %v2, %vs2 = "elx.quantized_cache_update"(%v, %vs, %vh, %positions) : (tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>, tensor<1x1x1x8xf32>, tensor<1xi64>) -> (tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>)
-  // expected-error@+1 {{'elx.quantized_attention' op attention with a mask; wanted: causal attention; compile without --whole-step}}
+  // expected-error@+1 {{'elx.quantized_attention' op attention with a mask; wanted: causal attention; compile without --whole-step: the host computes it then, and report.md says what each crossing costs}}
   %o = "elx.quantized_attention"(%qr, %k2, %v2, %ks2, %vs2, %positions, %mask) {scale = 0.25 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 1>} : (tensor<1x2x1x8xf32>, tensor<1x1x32x8xi8>, tensor<1x1x32x8xi8>, tensor<1x1x32xbf16>, tensor<1x1x32xbf16>, tensor<1xi64>, tensor<1x1x1x32xf32>) -> tensor<1x2x1x8xf32>
   %or = "elx.reshape"(%o) : (tensor<1x2x1x8xf32>) -> tensor<1x1x16xf32>
   %b, %f = "elx.quantize"(%or) {activation_bits = 11} : (tensor<1x1x16xf32>) -> (tensor<1x1x16xi16>, tensor<1x1xi32>)
@@ -180,7 +180,7 @@ func.func @turned(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, 
     %ks: tensor<1x1x32xbf16> {elx.name = "k.scale", elx.kind = "cache"}, %vs: tensor<1x1x32xbf16> {elx.name = "v.scale", elx.kind = "cache"})
     -> (tensor<1x1x32x8xi8> {elx.writes = "k"}, tensor<1x1x32x8xi8> {elx.writes = "v"}, tensor<1x1x32xbf16> {elx.writes = "k.scale"}, tensor<1x1x32xbf16> {elx.writes = "v.scale"}, tensor<1x1x64xf32> {elx.name = "logits"}) {
   %x = "elx.quantized_embedding"(%ids, %table) {format = #elx.format<8, 32, "s8", "symmetric">} : (tensor<1x1xi64>, tensor<64x16xf32>) -> tensor<1x1x16xf32>
-  // expected-error@+1 {{'elx.hadamard' op the step processor has no instructions for it; compile without --whole-step}}
+  // expected-error@+1 {{'elx.hadamard' op the step processor has no instructions for it; compile without --whole-step: the host computes it then, and report.md says what each crossing costs}}
   %h = "elx.hadamard"(%x) {scale = 1.0 : f32} : (tensor<1x1x16xf32>) -> tensor<1x1x16xf32>
   %n = "elx.rms_norm"(%h, %norm) {eps = 1.0e-5 : f32} : (tensor<1x1x16xf32>, tensor<16xf32>) -> tensor<1x1x16xf32>
   %a, %e = "elx.quantize"(%n) {activation_bits = 11} : (tensor<1x1x16xf32>) -> (tensor<1x1x16xi16>, tensor<1x1xi32>)
