@@ -15,7 +15,8 @@ def scalar_registers(p: StepParameters) -> Module:
     """A word a cycle of results whose maximum is tracked, registers in any order; and a port to read one.
 
     valid, data, tracked, maximum, max_register, first: a word of results. write, register, result: a scalar, never in
-    the cycle in which a maximum is written. read: `scalar`, of `scalar_register`, one clock later.
+    the cycle in which a maximum is written. read: `scalar`, of `scalar_register`, one clock later, as written
+    two clocks before or earlier.
     """
     lanes, levels = p.vector_lanes, Timing(p).levels
     m = Module("scalar_registers", scalar_registers.__doc__, {"lanes": lanes})
@@ -39,20 +40,24 @@ def scalar_registers(p: StepParameters) -> Module:
     least = m.constant(_key(LEAST), 32)
     start = delay_stages(m, "start_signed", signed, levels + 1)[-1]
 
-    # What the register holds meets the word a cycle before the larger of both is written; the word before may be its.
+    # What the register holds meets the word, the larger of both waits a cycle, then it is written: a compare and the
+    # memories' writes each have their cycle. The two words before may be its.
     keys = Memory(m, "keys", SCALAR_REGISTERS, 32, latency=0)
     candidate = m.register("candidate", level[0])
     held, larger = m.state("held", 32), m.wire("larger", 32)
-    ahead = m.named("word_ahead", arrives[-1] & (registers[-1] == registers[-2]))
-    held.next(mux(anew, mux(start, least, _SIGN), mux(ahead, larger, keys.read(registers[-2]))))
-    larger.assign(mux(candidate > held, candidate, held))
-    address = m.named("write_register", mux(write, m.input("register", REGISTER_BITS), registers[-1]))
-    enable = m.named("write_enable", write | arrives[-1])
     # A scalar that is no maximum has a key too: what is below 0 lies below all magnitudes, that may go on from it.
-    keys.write(address, mux(write, result ^ _SIGN, larger), enable)
+    key = m.register("written_key", mux(write, result ^ _SIGN, larger))
+    address = m.register("written_register", mux(write, m.input("register", REGISTER_BITS), registers[-1]))
+    enable = m.register("written", write | arrives[-1], reset=0)
+    ahead = m.named("word_ahead", arrives[-1] & (registers[-1] == registers[-2]))
+    two_ahead = m.named("two_words_ahead", enable & (address == registers[-2]))
+    before = mux(two_ahead, key, keys.read(registers[-2]))
+    held.next(mux(anew, mux(start, least, _SIGN), mux(ahead, larger, before)))
+    larger.assign(mux(candidate > held, candidate, held))
+    keys.write(address, key, enable)
 
     numbers = Memory(m, "numbers", SCALAR_REGISTERS, 32)
-    numbers.write(address, mux(write, result, _number(larger)), enable)
+    numbers.write(address, _number(key, m.register("written_scalar", write)), enable)
     m.output("scalar", numbers.read(m.input("scalar_register", REGISTER_BITS)))
     return m
 
@@ -62,6 +67,6 @@ def _key(number: int) -> int:
     return number ^ (0xFFFFFFFF if number >> 31 else _SIGN)
 
 
-def _number(key: Signal) -> Signal:
-    """The number that has this key."""
-    return concat(~key[31], key[0:31] ^ (~key[31]).replicate(31))
+def _number(key: Signal, scalar: Signal) -> Signal:
+    """The number that has this key; a scalar's differs from it in the sign alone."""
+    return concat(~key[31], key[0:31] ^ (~key[31] & ~scalar).replicate(31))
