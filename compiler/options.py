@@ -76,6 +76,12 @@ class CompileOptions:
                 wanted="8 and 8 bits",
                 do="leave out --kv-bits, --key-bits and --value-bits, or --whole-step",
             )
+        dealt = self.attention_channels
+        if dealt < 1 or dealt & (dealt - 1) or (dealt > self.channels and (not self.board or "channels" in self.fixed)):
+            raise ElastixError(
+                f"--attention-channels {dealt} with --channels {self.channels}",
+                wanted="a power of two, at most as many as there are channels",
+            )
         if self.objective not in OBJECTIVES:
             raise ElastixError(f"--objective {self.objective}", wanted=" or ".join(OBJECTIVES))
         for name, given in (

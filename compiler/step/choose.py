@@ -100,7 +100,8 @@ def _shapes(here: StepParameters, board: Board, fixed: Mapping[str, int]) -> Ite
     latency = supply_of(board, here.beat).latency
     # A FIFO that never starves is deep enough for a burst and the way to memory; deeper ones hide stalls.
     enough = [each for each in FIFOS if each >= latency + here.max_burst + 16][:2]
-    for channels in _choices("channels", [each for each in CHANNELS if each <= board.channels], fixed):
+    there = [each for each in CHANNELS if here.attention_channels <= each <= board.channels]
+    for channels in _choices("channels", there, fixed):
         lanes_here = VECTOR_LANES[1:] if channels * here.beat >= WIDE else VECTOR_LANES[:-1]
         some = [each for each in lanes_here if each <= here.head_dim]
         for lanes in _choices("vector_lanes", some, fixed):
@@ -122,10 +123,12 @@ class _Areas:
 
     def of(self, p: StepParameters) -> Cells:
         """Of the whole processor."""
-        base = replace(self.draft, beat=p.beat, channels=1, vector_lanes=2, attention_lanes=p.attention_lanes)
+        least = self.draft.attention_channels
+        base = replace(self.draft, beat=p.beat, channels=least, vector_lanes=2, attention_lanes=p.attention_lanes)
         cells = self._built(base)
-        if p.channels > 1:
-            cells = cells.plus(self._built(replace(base, channels=2)).minus(cells), p.channels - 1)
+        if p.channels > least:
+            more = self._built(replace(base, channels=least + 1)).minus(cells)
+            cells = cells.plus(more, p.channels - least)
         other = replace(base, beat=256, attention_lanes=min(8, self.draft.head_dim))
         cells = cells.plus(self._built(replace(other, vector_lanes=p.vector_lanes)).minus(self._built(other)))
         fifo = block_rams(p.fifo_beats, p.beat + 1) - block_rams(self.draft.fifo_beats, p.beat + 1)

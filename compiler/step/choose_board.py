@@ -49,10 +49,12 @@ def choose(draft: Draft, name: str, objective: str, fixed: dict[str, int]) -> Ch
     """
     there = board(name)
     check_memory(draft, name)
-    if fixed.get("channels", 1) > there.channels:
-        raise ElastixError(
-            f"--channels {fixed['channels']} on {name}", wanted=f"at most {there.channels}, as it has memory channels"
-        )
+    for option in ("channels", "attention_channels"):
+        if fixed.get(option, 1) > there.channels:
+            raise ElastixError(
+                f"--{option.replace('_', '-')} {fixed[option]} on {name}",
+                wanted=f"at most {there.channels}, as it has memory channels",
+            )
     check_area(draft, name, fixed)
     found = candidates(draft.program, draft.parameters, there, fixed)
     chosen = best(found, objective)

@@ -134,7 +134,7 @@ def _copied(imported: Imported) -> Imported:
 
 def _choice(imported: Imported, options: CompileOptions) -> Choice:
     """A processor for the options' board, by a program for another one."""
-    draft = _lowered(_copied(imported), replace(options, channels=1), Stages())
+    draft = _lowered(_copied(imported), replace(options, channels=options.attention_channels), Stages())
     given = {name: getattr(options, name) for name in options.fixed}
     return choose(draft.draft(), options.board, options.objective, given)
 

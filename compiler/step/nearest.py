@@ -17,7 +17,7 @@ from elastix.compiler.step.memory import CachePlace, StepMemory
 
 SHORTEST: Final = 16
 """Rows of a cache; shorter ones are not proposed."""
-CHANGED: Final = ("beat", "channels", "vector_lanes", "attention_lanes", "lanes", "max_context")
+CHANGED: Final = ("beat", "channels", "attention_channels", "vector_lanes", "attention_lanes", "lanes", "max_context")
 """Options whose values may be made smaller. Those that are not the user's are as small as they can be already."""
 
 
@@ -96,12 +96,12 @@ def smallest(draft: StepParameters, there: Board, fixed: Mapping[str, int]) -> S
     enough = supply_of(there, beat).latency + draft.max_burst + 16
     chosen = {
         "beat": beat,
-        "channels": 1,
+        "channels": fixed.get("attention_channels", 1),
         "vector_lanes": VECTOR_LANES[0],
         "attention_lanes": max(1, min(beat // 8, draft.head_dim) // 4),
         "fifo_beats": next((each for each in FIFOS if each >= max(enough, draft.max_burst)), FIFOS[-1]),
     }
-    return replace(draft, attention_channels=1, **{**chosen, **fixed})
+    return replace(draft, **{"attention_channels": 1, **chosen, **fixed})
 
 
 def lacking(parameters: StepParameters, there: Board) -> dict[str, tuple[float, float]]:
@@ -115,7 +115,7 @@ def too_large(draft: Draft, name: str, fixed: Mapping[str, int]) -> ElastixError
     there = board(name)
     least = smallest(draft.parameters, there, fixed)
     lacks = lacking(least, there) or wants(area(least), there)
-    shown = ("beat", "channels", "vector_lanes", *(each for each in fixed if each == "attention_lanes"), "lanes")
+    shown = [*("beat", "channels", "vector_lanes"), *(each for each in fixed if "attention" in each), "lanes"]
     ways = _options(draft.parameters, there, fixed) + _boards(least, draft.memory_bytes, fixed, there)
     return ElastixError(
         f"{_amounts({each: need for each, (need, _) in lacks.items()})} on {name}, for the smallest processor for this "
@@ -143,9 +143,10 @@ def _options(draft: StepParameters, there: Board, fixed: Mapping[str, int]) -> l
     def fits(changed: Mapping[str, int]) -> bool:
         kept = {name: min(value, changed.get(name, value)) for name, value in fixed.items()}
         p = _with(draft, {name: value for name, value in changed.items() if name not in fixed})
-        most = min(kept.get("beat", BEATS[0]) // 8, p.head_dim)
-        if "attention_lanes" in kept:
-            kept["attention_lanes"] = min(kept["attention_lanes"], most)
+        most = {"attention_lanes": min(kept.get("beat", BEATS[0]) // 8, p.head_dim)}
+        if "channels" in kept:
+            most["attention_channels"] = kept["channels"]
+        kept |= {name: min(kept[name], limit) for name, limit in most.items() if name in kept}
         return not lacking(smallest(p, there, kept), there)
 
     alone = [next(({name: value} for value in values if fits({name: value})), None) for name, values in choices.items()]
@@ -192,7 +193,7 @@ def _boards(p: StepParameters, memory_bytes: int, fixed: Mapping[str, int], but:
         for name, each in BOARDS.items()
         if each is not but
         and each.memory_bytes >= memory_bytes
-        and each.channels >= fixed.get("channels", 1)
+        and each.channels >= max(fixed.get("channels", 1), fixed.get("attention_channels", 1))
         and not lacking(smallest(p, each, fixed), each)
     ]
     return [f"--board {min(some)[1]}"] if some else []

@@ -65,8 +65,9 @@ def test_what_the_user_says_stays(draft: Draft) -> None:
     assert {each.parameters.beat for each in found} == {128, 256, 512}
     with pytest.raises(ElastixError, match="attention_lanes = 3; wanted: 1, 2, 4, 8"):
         choose(draft, BOARD, "area", {"attention_lanes": 3})
-    with pytest.raises(ElastixError, match="--channels 2 on ecp5"):
-        choose(draft, BOARD, "area", {"channels": 2})
+    for option in ("channels", "attention_channels"):
+        with pytest.raises(ElastixError, match=f"--{option.replace('_', '-')} 2 on ecp5.*; wanted: at most 1"):
+            choose(draft, BOARD, "area", {option: 2})
 
 
 def test_sixteen_vector_lanes_are_for_many_channels_and_long_heads(draft: Draft) -> None:
@@ -74,6 +75,14 @@ def test_sixteen_vector_lanes_are_for_many_channels_and_long_heads(draft: Draft)
     for heads, channels, wanted in ((longer, 8, {2, 4, 8, 16}), (longer, 4, {1, 2, 4, 8}), (draft, 8, {2, 4, 8})):
         found = choose(heads, "u55c", "tokens-per-second", {"beat": 512, "channels": channels, "fifo_beats": 256}).found
         assert {each.parameters.vector_lanes for each in found} == wanted
+
+
+def test_caches_on_several_channels_stay_there(imported: Imported) -> None:
+    step = lowered(imported, board="u280", attention_channels=4, beat=128, fixed=("attention_channels", "beat"))
+    assert step.choice is not None
+    assert {each.parameters.attention_channels for each in step.choice.found} == {4}
+    assert {each.parameters.channels for each in step.choice.found} == {4, 8, 16, 32}
+    assert (step.parameters.attention_channels, step.parameters.channels) == (4, step.choice.chosen.parameters.channels)
 
 
 def test_a_choice_is_compiled(imported: Imported) -> None:
@@ -137,6 +146,8 @@ def test_boards_and_processors_go_with_whole_steps_alone() -> None:
         ({"whole_step": True, "board": "kv26"}, "did you mean 'kv260'"),
         ({"whole_step": True, "board": BOARD, "processor": Path("x")}, "one of them"),
         ({"whole_step": True, "objective": "joy"}, "--objective joy"),
+        ({"whole_step": True, "attention_channels": 2}, "--attention-channels 2 with --channels 1"),
+        ({"whole_step": True, "attention_channels": 3, "channels": 4}, "a power of two"),
     ):
         with pytest.raises(ElastixError, match=found):
             CompileOptions(**cast(Any, options))
