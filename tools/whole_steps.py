@@ -197,6 +197,19 @@ def modelled(step: Step, position: int, model: MemoryModel) -> dict[str, Any]:
     }
 
 
+def difference(larger: dict[str, Any], smaller: dict[str, Any]) -> dict[str, Any]:
+    """What a token of one model takes more than that of another, for figures of `simulated` or of `modelled`: its
+    layers alone, without embedding and head."""
+    counts = ("cycles", "data_beats", "weight_beats", "cache_beats", "constant_beats")
+    same = ("kind", "memory", "rho", "beat", "channels", "vector_lanes", "attention_lanes", "attention_channels")
+    more = {name: larger[name] - smaller[name] for name in counts}
+    share = more["data_beats"] / larger["channels"] / more["cycles"]
+    figures = {**{name: larger[name] for name in (*same, "position")}, **more, "share_of_cycles": round(share, 4)}
+    if "share_of_peak" in larger:
+        figures["share_of_peak"] = round(larger["share_of_peak"] * share / larger["share_of_cycles"], 4)
+    return figures
+
+
 def _beats(all_channels: int, parameters: StepParameters) -> float:
     return all_channels / parameters.channels
 

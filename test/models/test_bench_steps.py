@@ -65,11 +65,16 @@ def test_a_shape_on_several_channels_with_and_without_rtl(model: Path) -> None:
     """Random weights are those of no model, but engines agree on them."""
     words = ("--step", "--shape", model, "--layers", 1, "--bits", 4, "--channels", 2, "--memory", "ideal")
     (simulated,) = run(bandwidth, *words, "--check")["steps"]["runs"]
-    (modelled,) = run(bandwidth, *words, "--model-only")["steps"]["runs"]
+    (modelled,) = run(bandwidth, *words, "--model-only", "--per-layer")["steps"]["runs"]
     assert "every bit" in simulated["kind"] and "cycle model" in modelled["kind"]
     assert modelled["cycles"] == pytest.approx(simulated["cycles"], rel=0.1)
     assert modelled["cycles"] == simulated["cycle_model"]["cycles"]
     assert modelled["weight_beats"] >= simulated["weight_beats"]
+    layer = modelled["one_layer_more"]
+    assert 0 < layer["cycles"] < modelled["cycles"]
+    assert layer["cache_beats"] == modelled["cache_beats"]  # embedding and head have no rows
+    with pytest.raises(ElastixError, match="--per-layer"):
+        run(bandwidth, "--step", "--model", model, "--per-layer")
 
 
 def test_launches_are_as_they_were() -> None:

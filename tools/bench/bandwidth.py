@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.stages import Stages
 from elastix.runtime.memory_model import IDEAL, PRESETS, MemoryModel, memory_model
@@ -15,7 +16,7 @@ from elastix.runtime.single_layer import SingleLayer
 from elastix.tools.bench import bits
 from elastix.tools.demo_model import demo_model
 from elastix.tools.shapes import SHAPES, write_shape
-from elastix.tools.whole_steps import Model, Step, modelled, simulated
+from elastix.tools.whole_steps import Model, Step, difference, modelled, simulated
 
 NAME = "bandwidth"
 HELP = (
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shape", metavar="NAME", help=f"random weights in the shape of {', '.join(SHAPES)}, or of a config.json"
     )
     steps.add_argument("--layers", type=int, metavar="N", help="layers of the shape (all)")
+    steps.add_argument(
+        "--per-layer", action="store_true", help="of the shape: what one layer more takes, without embedding and head"
+    )
     steps.add_argument("--vocabulary", type=int, default=VOCABULARY, help=f"token ids of the shape ({VOCABULARY})")
     steps.add_argument("--position", nargs="+", type=int, default=list(STEP_POSITIONS), help="of the token (128 2048)")
     steps.add_argument("--vector-lanes", type=int, default=8, help="elements the vector engine takes a cycle (8)")
@@ -138,14 +142,15 @@ def _steps(arguments: argparse.Namespace) -> dict[str, Any]:
     stages = Stages(show=sys.stderr.isatty())
     figures: list[dict[str, Any]] = []
     processor = ""
-    with TemporaryDirectory(prefix="elastix-bench-") as folder, stages.stage("import"):
-        model = _model(arguments, Path(folder))
+    models = list(_models(arguments, stages))
     for width in arguments.widths or STEP_BITS:
-        step = model.step(_options(arguments, width), stages, image=not arguments.model_only)
-        processor = repr(step.parameters)
+        steps = [each.step(_options(arguments, width), stages, image=not arguments.model_only) for each in models]
+        processor = repr(steps[0].parameters)
         for memory, position in _runs(arguments):
             with stages.stage(f"{width} bits, {position}, {memory.name}"):
-                figures.append({"bits": width, **_token(arguments, step, position, memory)})
+                found = [_token(arguments, step, position, memory) for step in steps]
+            layer = {"one_layer_more": difference(found[1], found[0])} if arguments.per_layer else {}
+            figures.append({"bits": width, **found[0], **layer})
     return {
         "model": arguments.shape or str(arguments.model or demo_model().name),
         "layers": arguments.layers or "all",
@@ -155,13 +160,20 @@ def _steps(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _model(arguments: argparse.Namespace, folder: Path) -> Model:
+def _models(arguments: argparse.Namespace, stages: Stages) -> Iterator[Model]:
+    """The model; of a shape also one with a layer more, if that is wanted."""
     rows = max(512, max(arguments.position) + 1)
+    if arguments.per_layer and not (arguments.shape and arguments.layers):
+        raise ElastixError("--per-layer", wanted="--shape and --layers too")
     if arguments.shape is None:
-        return Model(arguments.model or demo_model(), rows)
-    changes = {"vocab_size": arguments.vocabulary}
-    changes |= {"num_hidden_layers": arguments.layers} if arguments.layers else {}
-    return Model(write_shape(arguments.shape, folder, **changes), rows, weights=False)
+        with stages.stage("import"):
+            yield Model(arguments.model or demo_model(), rows)
+        return
+    for more in range(2 if arguments.per_layer else 1):
+        changes = {"vocab_size": arguments.vocabulary}
+        changes |= {"num_hidden_layers": arguments.layers + more} if arguments.layers else {}
+        with TemporaryDirectory(prefix="elastix-bench-") as folder, stages.stage("import"):
+            yield Model(write_shape(arguments.shape, Path(folder), **changes), rows, weights=False)
 
 
 def _options(arguments: argparse.Namespace, width: int) -> CompileOptions:
