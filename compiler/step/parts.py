@@ -3,6 +3,7 @@
 from typing import Final
 
 from elastix.compiler.ir import OpResult, Value, shape_of
+from elastix.compiler.numbers.formats import Geometry
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.step.values import argument_name, same_data, users
 from elastix.compiler.step_function import StepFunction
@@ -10,6 +11,9 @@ from elastix.dialects.elx import QuantizedAttentionOp, QuantizedCacheUpdateOp, Q
 
 _A_PART: Final = 8
 """Cycles that a stream of weights takes longer for each of its parts: a CRC, and from one LINEAR to the next."""
+
+_LATENCY: Final = 400
+"""Cycles from the end of the weights of queries to their scores: a part that streams faster hides nothing."""
 
 
 def projection(value: Value) -> QuantizedLinearOp | None:
@@ -31,16 +35,25 @@ def parts_of(step: StepFunction, p: StepParameters) -> dict[str, int]:
     for op in step.block.operations if _pays(p) else ():
         if not isinstance(op, QuantizedAttentionOp):
             continue
-        for value in (op.q, *(_new_rows(codes) for codes in (op.k, op.v))):
-            layer = None if value is None else projection(value)
-            if layer is not None:
-                found[argument_name(step, layer, layer.weight)] = _parts(shape_of(layer.weight)[0], p)
+        values = (op.q, *(_new_rows(codes) for codes in (op.k, op.v)))
+        layers = [None if value is None else projection(value) for value in values]
+        if layers[0] is None or _cycles(layers[0], p) < p.kv_heads * _LATENCY:
+            continue
+        for layer in filter(None, layers):
+            found[argument_name(step, layer, layer.weight)] = _parts(shape_of(layer.weight)[0], p)
     return {name: count for name, count in found.items() if count > 1}
 
 
 def _new_rows(codes: Value) -> Value | None:
     """What an attention's cache of codes is updated with."""
     return codes.owner.new if isinstance(codes.owner, QuantizedCacheUpdateOp) else None
+
+
+def _cycles(layer: QuantizedLinearOp, p: StepParameters) -> int:
+    """Cycles that the layer's weights stream."""
+    rows, columns = shape_of(layer.weight)
+    geometry = Geometry(layer.format, rows, columns, p.beat, p.channels)
+    return geometry.channel_blocks(0) * geometry.block_beats
 
 
 def _parts(rows: int, p: StepParameters) -> int:

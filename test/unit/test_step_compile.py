@@ -75,9 +75,8 @@ def test_rows_dealt_to_channels_change_no_logits(model: Path, tmp_path: Path) ->
 def test_weights_in_parts_change_no_logits(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries, keys and values of two heads apart, so that attention begins between them: order proved, bits alike."""
     found: list[list[StepOutput]] = []
-    for parts in (2, 1):
-        if parts == 1:
-            monkeypatch.setattr(sys.modules["elastix.compiler.step.parts"], "_A_PART", 1000)
+    for parts in (2, 1):  # such small layers are in one
+        monkeypatch.setattr(sys.modules["elastix.compiler.step.parts"], "_LATENCY", 0 if parts == 2 else 400)
         step = lowered(model, lanes=2, beat=64, channels=2, vector_lanes=1)
         projections = [each for each in step.memory.image.layers if each.name[-13:-7] in ("q_proj", "k_proj", "v_proj")]
         assert [each.parts for each in projections] == [parts] * 3

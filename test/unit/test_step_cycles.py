@@ -38,17 +38,18 @@ def steps(step: CompiledStep, memory: MemoryModel, tokens: int) -> tuple[int, in
     [
         ({"beat": 64, "vector_lanes": 1, "lanes": 2, "bits": 3}, {"attention_lanes": 4}),
         ({"beat": 128, "vector_lanes": 4, "bits": 6}, {"fifo_beats": 32, "max_burst": 8}),
+        ({"beat": 128, "vector_lanes": 4, "channels": 2, "attention_channels": 2}, {}),
     ],
 )
 def test_cycles_are_those_of_the_rtl(
     model: Path, tmp_path: Path, options: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    """Within 3 % behind the ideal memory, 5 % behind timed ones; beats exactly."""
+    """Within 3 % behind the ideal memory, 5 % behind timed ones; beats exactly, where all are channel 0's."""
     step = compile_step(model, tmp_path, max_context=40, **options).with_processor(**changed)
     for memory, bound in ((IDEAL, 0.03), (DDR3_1600_X16.at(100_000_000), 0.05), (DDR4_2400_X64, 0.05)):
         for tokens in range(1, step.layout.parameters.lanes + 1):
             cycles, beats, predicted = steps(step, memory, tokens)
-            assert beats == predicted.beats
+            assert beats == predicted.beats or step.layout.parameters.channels > 1
             assert abs(predicted.cycles / cycles - 1) < bound, f"{memory.name}: {cycles}, model {predicted.cycles}"
 
 
