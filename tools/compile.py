@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         "--precision",
         type=Path,
         metavar="PLAN",
-        help="precision of each layer: a plan file (YAML), or a folder made by elastix quantize",
+        help="precision of each layer: a plan file (YAML), or a folder of elastix quantize (default: --bits for all)",
     )
     result.add_argument(
         "--activation-bits", type=int, default=11, metavar="A", help="bits of an activation, 8 to 12 (default 11)"
@@ -39,19 +39,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="bits of cached keys and values: 4, 8, 32 = fp32 (default 8)",
     )
-    result.add_argument("--key-bits", type=int, metavar="N", help="of the keys alone")
-    result.add_argument("--value-bits", type=int, metavar="N", help="of the values alone")
+    result.add_argument(
+        "--key-bits", type=int, metavar="N", help="bits of the keys alone: 4, 8 or 32 (default: --kv-bits)"
+    )
+    result.add_argument(
+        "--value-bits", type=int, metavar="N", help="bits of the values alone: 4, 8 or 32 (default: --kv-bits)"
+    )
     result.add_argument(
         "--rotate",
         default="none",
         metavar="WHAT",
-        help="rotate before weights are rounded: none, norms (only fold their weights), residual, values, or all",
+        help="rotate before weights are rounded: norms (only fold their weights), residual, values, all (default none)",
     )
     result.add_argument(
         "--max-context",
         type=int,
         metavar="T",
-        help="length of the cache (default 512, or the model's own)",
+        help="tokens that the cache holds (default 512, or as many as the model takes if those are fewer)",
     )
     result.add_argument(
         "--beat",
@@ -60,9 +64,15 @@ def parser() -> argparse.ArgumentParser:
         help="bits the engine takes a cycle and channel: 64, 128, 256 or 512 (default 256)",
     )
     result.add_argument(
-        "--lanes", type=int, default=1, metavar="M", help="tokens that share one pass over the weights (default 1)"
+        "--lanes",
+        type=int,
+        default=1,
+        metavar="M",
+        help="tokens that share one pass over the weights, 1 to 15; with --whole-step prompts take M a run (default 1)",
     )
-    result.add_argument("--channels", type=int, metavar="C", help="memory channels, each with an engine (default 1)")
+    result.add_argument(
+        "--channels", type=int, metavar="C", help="memory channels, each with an engine, 1 to 63 (default 1)"
+    )
     result.add_argument(
         "--whole-step",
         action="store_true",
@@ -83,7 +93,8 @@ def parser() -> argparse.ArgumentParser:
         "--attention-lanes",
         type=int,
         metavar="W",
-        help="with --whole-step: bytes of a cached row that attention takes a cycle (default: a beat, or a whole row)",
+        help="with --whole-step: bytes of a cached row that attention takes a cycle: 1, 2, 4, ... (default: a beat, "
+        "or a row if that is less)",
     )
     result.add_argument(
         "--attention-channels",
@@ -95,19 +106,21 @@ def parser() -> argparse.ArgumentParser:
     processor.add_argument(
         "--board",
         metavar="NAME",
-        help=f"with --whole-step: choose beat, channels, lanes and FIFO for a board: {', '.join(BOARDS)}",
+        help="with --whole-step: choose beat, channels, vector and attention lanes and FIFO, where no option does, for "
+        f"one of: {', '.join(BOARDS)} (default: as the options and their defaults say)",
     )
     processor.add_argument(
         "--processor",
         type=Path,
         metavar="FILE",
-        help="with --whole-step: weights and program for a processor that is there: its manifest.json, or a YAML file",
+        help="with --whole-step: weights and program for a processor that is there: its manifest.json, or a YAML file "
+        "with its parameters (default: a processor is made)",
     )
     result.add_argument(
         "--objective",
         choices=OBJECTIVES,
         default=OBJECTIVES[0],
-        help="with --board: the fastest processor that fits, or the smallest",
+        help="with --board: the fastest processor that fits, or the smallest (default tokens-per-second)",
     )
     result.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     result.add_argument("--json", action="store_true", help="figures for scripts on standard output; no bars")

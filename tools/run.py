@@ -38,10 +38,13 @@ def parser() -> argparse.ArgumentParser:
         "--tokens", type=int, default=30, metavar="N", help="at most this many tokens of answer (default 30)"
     )
     result.add_argument(
-        "--engine", choices=ENGINES, default="emulator", help="what carries out the linear layers (default emulator)"
+        "--engine", choices=ENGINES, default="emulator", help="what plays the processor (default emulator)"
     )
     result.add_argument(
-        "--prefill-engine", choices=ENGINES, metavar="ENGINE", help="another engine for all but the prompt's last token"
+        "--prefill-engine",
+        choices=ENGINES,
+        metavar="ENGINE",
+        help="another engine for all but the prompt's last token (default: --engine)",
     )
     result.add_argument(
         "--check",
@@ -93,6 +96,7 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
 
     begun = read = answered_at = time.perf_counter()
     answered: list[int] = []
+    prompt_cycles = 0
     full: CacheFull | None = None
     end = frozenset[int]() if codec is None else codec.end_of_text
     pieces = in_pieces(prompt, session.lanes, last_alone=prefill is not None)
@@ -101,7 +105,7 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
         try:
             for decoded in greedy(step, pieces, arguments.tokens, max_context=session.max_context, end=end):
                 if decoded.prompt:
-                    read = time.perf_counter()
+                    read, prompt_cycles = time.perf_counter(), session.cycles
                     bar.update(reading, completed=decoded.position + 1, visible=decoded.position < last)
                     continue
                 answered.append(decoded.token)
@@ -113,6 +117,7 @@ def _answer(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, Any]:
     ended = time.perf_counter()
     figures: dict[str, Any] = {"text": _text(codec, answered), "ids": answered, "prompt_ids": prompt}
     figures["prompt_runs"] = len(pieces)
+    figures["prompt_cycles"] = prompt_cycles
     figures["prompt_tokens_per_second"] = len(prompt) / (read - begun)
     # The first token of the answer comes with the prompt's last.
     figures["tokens_per_second"] = (len(answered) - 1) / (answered_at - read) if len(answered) > 1 else None

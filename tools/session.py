@@ -104,13 +104,18 @@ class Session:
         outputs = self.program.run({"ids": np.array([[token]]), "positions": np.array([position])})
         return outputs[self.program.manifest.results[0].name].reshape(-1)
 
+    @property
+    def cycles(self) -> int:
+        """Clock cycles that the engine has simulated, 0 if it simulates none."""
+        return simulated_cycles(self.engine)
+
     def figures(self, seconds: dict[str, float]) -> dict[str, Any]:
         """What `--json` prints of every run."""
         return {
             "engine": self.engine_name,
             "checked_against": self.checked_against,
             "launches_compared": self.checked.launches if self.checked else 0,
-            "cycles": simulated_cycles(self.engine),
+            "cycles": self.cycles,
             "seconds": {"load": self._load_seconds, **seconds},
             "peak_memory_bytes": peak_memory_bytes(),
         }
@@ -118,7 +123,7 @@ class Session:
     def summary(self) -> str:
         """The engine, the cycles it simulated and what was compared, in a line."""
         parts = [self.engine_name]
-        if cycles := simulated_cycles(self.engine):
+        if cycles := self.cycles:
             parts.append(f"{cycles:,} cycles simulated")
         if self.checked:
             parts.append(f"{self.checked.launches} launches equal in every bit to {self.checked_against}")

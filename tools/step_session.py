@@ -115,7 +115,7 @@ class StepSession:
             "checked_against": self.checked_against,
             "steps_compared": self._compared(),
             "instructions_compared": self.lock_step.instructions if self.lock_step else 0,
-            "cycles": self._cycles(),
+            "cycles": self.cycles,
             "seconds": {"load": self._load_seconds, **seconds},
             "peak_memory_bytes": peak_memory_bytes(),
         }
@@ -124,13 +124,15 @@ class StepSession:
         checking = self.lock_step or self.checked
         return checking.runs if checking else 0
 
-    def _cycles(self) -> int:
+    @property
+    def cycles(self) -> int:
+        """Clock cycles that the engine has simulated, 0 if it simulates none."""
         return int(getattr(self.engine, "cycles", 0))
 
     def summary(self) -> str:
         """The engine, the cycles it simulated and what was compared, in a line."""
         parts = [self.engine_name]
-        if cycles := self._cycles():
+        if cycles := self.cycles:
             parts.append(f"{cycles:,} cycles simulated")
         if self.checked_against:
             parts.append(f"{self._compared()} steps equal in every bit to {self.checked_against}")

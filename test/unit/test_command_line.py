@@ -13,6 +13,8 @@ import pytest
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.output import new_folder
 from elastix.tools.cli import main
+from elastix.tools.compile import parser as compile_parser
+from elastix.tools.run import parser as run_parser
 
 Said = pytest.CaptureFixture[str]
 
@@ -25,6 +27,14 @@ def refused(said: Said, *words: object) -> str:
     assert len(lines) == 1, streams.err
     assert lines[0].startswith("error: ")
     return lines[0].removeprefix("error: ")
+
+
+def test_options_with_a_value_say_their_default() -> None:
+    for made in (compile_parser(), run_parser()):
+        asked = {"model", "folder", "output", "prompt", "inputs", "ids", "bits", "outputs"}
+        for action in made._actions:
+            if action.nargs != 0 and action.dest not in asked:
+                assert action.help and ("default" in action.help or action.nargs == "?"), action.dest
 
 
 def test_no_such_model(tmp_path: Path, capsys: Said) -> None:
