@@ -106,8 +106,8 @@ def parser() -> argparse.ArgumentParser:
     processor.add_argument(
         "--board",
         metavar="NAME",
-        help="with --whole-step: choose beat, channels, vector and attention lanes and FIFO, where no option does, for "
-        f"one of: {', '.join(BOARDS)} (default: as the options and their defaults say)",
+        help="with --whole-step: choose beat, channels, those with caches, vector and attention lanes and FIFO, where no option "
+        f"does, for one of: {', '.join(BOARDS)} (default: as the options and their defaults say)",
     )
     processor.add_argument(
         "--processor",
@@ -185,7 +185,8 @@ def _line(row: Mapping[str, Any]) -> str:
     fits = f"too large: {row['lacks']}" if row["lacks"] else "fits"
     return (
         f"{'chosen' if row['chosen'] else '':8}beat {row['beat']:3} channels {row['channels']:2} "
-        f"vector lanes {row['vector_lanes']} attention lanes {row['attention_lanes']:2} FIFO {row['fifo_beats']:4}: "
+        f"vector lanes {row['vector_lanes']} attention lanes {row['attention_lanes']:2} "
+        f"caches on {row['attention_channels']:2} FIFO {row['fifo_beats']:4}: "
         f"{row['tokens_per_second']:10,.2f} tokens/s, {100 * row['efficiency']:5.1f} % of cycles, ρ {row['rho']:.2f}, "
         f"{row['luts']:9,} LUTs, {row['multipliers']:5,} multipliers, {row['block_rams']:5,} block RAMs, {fits}"
     )

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any, Final
 
 from elastix.compiler.arena import aligned
 from elastix.compiler.boards import USABLE, Board
-from elastix.compiler.processor.step.instructions import Instruction
+from elastix.compiler.processor.step.instructions import Instruction, Opcode
 from elastix.compiler.processor.step.parameters import VECTOR_LANES, StepParameters
 from elastix.compiler.step.area import Cells, block_rams, cells_of
 from elastix.compiler.step.cycles_stream import Supply
@@ -17,7 +18,7 @@ CHANNELS: Final = (1, 2, 4, 8, 16, 32)
 WIDE: Final = 4096
 """Bits of weights a cycle from which on processors with more vector lanes are looked at, instead of those with one."""
 FIFOS: Final = (64, 256, 1024)
-FREE: Final = ("beat", "channels", "vector_lanes", "attention_lanes", "fifo_beats")
+FREE: Final = ("beat", "channels", "vector_lanes", "attention_lanes", "attention_channels", "fifo_beats")
 """Parameters that are chosen, where the user does not say."""
 FILLED: Final = 0.8
 """Share of a board's LUTs that a processor may take; the rest is for a memory controller, and for routing (assumed)."""
@@ -26,6 +27,8 @@ AS_FAST: Final = 0.99
 _LUTS_OF: Final = {"ecp5": 1.0, "gowin": 1.0, "ultrascale+": 0.51}
 """LUTs of a family for one of ECP5's; that of UltraScale+ from the matrix engine in both, Gowin's assumed."""
 _CONTROLLER_CYCLES: Final = 16
+_LITTLE, _MUCH = 0.01, 0.1
+"""Of the weights of a channel: so many beats of caches may lie on one channel alone, and so many may not."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def candidates(
     found: list[Candidate] = []
     for beat in _beats(fixed):
         here = replace(draft, beat=beat, attention_lanes=1, fifo_beats=max(draft.fifo_beats, draft.max_burst))
-        for changed in _shapes(here, board, fixed):
+        cached = _cached(program, here, position)
+        for changed in _shapes(here, board, fixed, cached):
             parameters = replace(here, **changed)
             estimate = repeated.estimate(parameters, position, supply_of(board, beat))
             found.append(_judged(parameters, estimate, areas.of(parameters), board, position))
@@ -94,25 +98,37 @@ def _choices(name: str, values: Sequence[int], fixed: Mapping[str, int]) -> Sequ
     return (fixed[name],) if name in fixed else values
 
 
-def _shapes(here: StepParameters, board: Board, fixed: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """What changes beside the beat. Attention takes a beat a cycle, or a quarter of one."""
+def _cached(program: Sequence[Instruction], p: StepParameters, position: int) -> float:
+    """Beats of keys and values for each beat of weights, of all channels together."""
+    weights = sum(
+        -(-each.values["rows"] // p.rows) * each.values["block_beats"]
+        for each in program
+        if each.opcode is Opcode.LINEAR
+    )
+    return sum(each.opcode is Opcode.SCORES for each in program) * 2 * position * p.row_beats / weights
+
+
+def _dealt(channels: int, cached: float) -> tuple[int, ...]:
+    """Channels that may hold caches: one, or all where those of one would be much beside its weights."""
+    alone = cached * (channels - 1)
+    return tuple(dict.fromkeys((1, channels) if alone < _MUCH else (channels,))) if alone > _LITTLE else (1,)
+
+
+def _shapes(here: StepParameters, board: Board, fixed: Mapping[str, int], cached: float) -> Iterator[dict[str, int]]:
+    """What changes beside the beat. Attention takes a beat a cycle, or a quarter of one. cached: that of `_cached`."""
     most = min(here.beat // 8, here.head_dim)
     latency = supply_of(board, here.beat).latency
     # A FIFO that never starves is deep enough for a burst and the way to memory; deeper ones hide stalls.
     enough = [each for each in FIFOS if each >= latency + here.max_burst + 16][:2]
-    there = [each for each in CHANNELS if here.attention_channels <= each <= board.channels]
+    there = [each for each in CHANNELS if fixed.get("attention_channels", 1) <= each <= board.channels]
     for channels in _choices("channels", there, fixed):
         lanes_here = VECTOR_LANES[1:] if channels * here.beat >= WIDE else VECTOR_LANES[:-1]
         some = [each for each in lanes_here if each <= here.head_dim]
-        for lanes in _choices("vector_lanes", some, fixed):
-            for attention in _choices("attention_lanes", sorted({most, max(1, most // 4)}), fixed):
-                for fifo in _choices("fifo_beats", enough or FIFOS[-1:], fixed):
-                    yield {
-                        "channels": channels,
-                        "vector_lanes": lanes,
-                        "attention_lanes": attention,
-                        "fifo_beats": fifo,
-                    }
+        names = ("vector_lanes", "attention_lanes", "attention_channels", "fifo_beats")
+        values = (some, sorted({most, max(1, most // 4)}), _dealt(channels, cached), enough or FIFOS[-1:])
+        choices = (_choices(name, each, fixed) for name, each in zip(names, values, strict=True))
+        for chosen in product(*choices):
+            yield {"channels": channels, **dict(zip(names, chosen, strict=True))}
 
 
 class _Areas:
@@ -123,12 +139,21 @@ class _Areas:
 
     def of(self, p: StepParameters) -> Cells:
         """Of the whole processor."""
-        least = self.draft.attention_channels
-        base = replace(self.draft, beat=p.beat, channels=least, vector_lanes=2, attention_lanes=p.attention_lanes)
+        base = replace(
+            self.draft,
+            beat=p.beat,
+            channels=1,
+            vector_lanes=2,
+            attention_lanes=p.attention_lanes,
+            attention_channels=1,
+        )
         cells = self._built(base)
-        if p.channels > least:
-            more = self._built(replace(base, channels=least + 1)).minus(cells)
-            cells = cells.plus(more, p.channels - least)
+        if p.channels > 1:
+            two = self._built(replace(base, channels=2))
+            cells = cells.plus(two.minus(cells), p.channels - 1)
+            if p.attention_channels > 1:
+                dealt = self._built(replace(base, channels=2, attention_channels=2)).minus(two)
+                cells = cells.plus(dealt, p.attention_channels - 1)
         other = replace(base, beat=256, attention_lanes=min(8, self.draft.head_dim))
         cells = cells.plus(self._built(replace(other, vector_lanes=p.vector_lanes)).minus(self._built(other)))
         fifo = block_rams(p.fifo_beats, p.beat + 1) - block_rams(self.draft.fifo_beats, p.beat + 1)

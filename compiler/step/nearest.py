@@ -41,8 +41,9 @@ class Draft:
         p = self.parameters
         size = self.memory_bytes
         if bits != self.bits:
-            places = [each.geometry for each in self.memory.image.layers]
-            size += sum(replace(each, format=default_format(bits)).total_bytes - each.total_bytes for each in places)
+            form = default_format(bits)
+            for each in self.memory.image.layers:
+                size += each.parts * replace(each.part, format=form).total_bytes - each.bytes
         shorter = CachePlace.of("", 0, p).bytes - CachePlace.of("", 0, replace(p, max_context=rows)).bytes
         tables = sum(each.bytes for each in self.memory.image.parameters if len(each.shape) > 1)  # a row a position
         return size - len(self.memory.caches) * shorter - tables * (p.max_context - rows) // p.max_context

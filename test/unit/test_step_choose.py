@@ -18,7 +18,7 @@ from elastix.compiler.processor.step.instructions import Opcode
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.area import area, block_rams, cells_of
-from elastix.compiler.step.choose import best
+from elastix.compiler.step.choose import _Areas, _dealt, best
 from elastix.compiler.step.choose_board import choose
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
 from elastix.compiler.step.nearest import Draft
@@ -83,6 +83,26 @@ def test_caches_on_several_channels_stay_there(imported: Imported) -> None:
     assert {each.parameters.attention_channels for each in step.choice.found} == {4}
     assert {each.parameters.channels for each in step.choice.found} == {4, 8, 16, 32}
     assert (step.parameters.attention_channels, step.parameters.channels) == (4, step.choice.chosen.parameters.channels)
+
+
+def test_caches_lie_on_all_channels_where_they_matter(draft: Draft) -> None:
+    """Long ones do; one row beside thousands of beats of weights does not; between the two both are looked at."""
+    short = replace(draft, parameters=replace(draft.parameters, max_context=1))
+    long = replace(draft, parameters=replace(draft.parameters, max_context=4096))
+    for model, wanted in ((short, {1}), (long, {8})):
+        fixed = {"beat": 256, "channels": 8, "vector_lanes": 2, "fifo_beats": 256, "attention_lanes": 8}
+        found = choose(model, "u280", "tokens-per-second", fixed).found
+        assert {each.parameters.attention_channels for each in found} == wanted
+    assert _dealt(4, 0.02) == (1, 4)
+
+
+def test_areas_of_caches_on_channels_are_those_of_the_circuit(draft: Draft) -> None:
+    """Four of them, where the model of areas builds two."""
+    p = replace(draft.parameters, channels=4, attention_channels=4, vector_lanes=2)
+    found, wanted = _Areas(draft.parameters).of(p), cells_of(top.build(p))
+    assert found.luts == pytest.approx(wanted.luts, rel=0.05)
+    assert found.registers == pytest.approx(wanted.registers, rel=0.05)
+    assert found.multipliers == pytest.approx(wanted.multipliers, rel=0.01)
 
 
 def test_a_choice_is_compiled(imported: Imported) -> None:
