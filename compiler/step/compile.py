@@ -58,10 +58,11 @@ class LoweredStep:
         store = self.imported.store
         return WithTables(store, {each.name: each.values(store) for each in self.tables})
 
-    def draft(self) -> Draft:
+    def draft(self, options: CompileOptions) -> Draft:
         """What a board must have room for."""
         bits = max((each.values["bits"] for each in self.program if each.opcode is Opcode.LINEAR), default=8)
-        return Draft(self.program, self.parameters, self.memory, self.manifest().memory.size, bits)
+        size, planned = self.manifest().memory.size, options.plan is not None
+        return Draft(self.program, self.parameters, self.memory, size, bits, planned)
 
     def manifest(self) -> StepManifest:
         """Without hashes, errors and facts about the model."""
@@ -123,7 +124,7 @@ def lower_step_of(imported: Imported, options: CompileOptions, stages: Stages) -
         return replace(lowered, parameters=there)
     lowered = replace(_lowered(imported, options, stages), choice=choice)
     if options.board:
-        check_memory(lowered.draft(), options.board)  # more channels leave larger gaps
+        check_memory(lowered.draft(options), options.board)  # more channels leave larger gaps
     return lowered
 
 
@@ -136,7 +137,7 @@ def _choice(imported: Imported, options: CompileOptions) -> Choice:
     """A processor for the options' board, by a program for another one."""
     draft = _lowered(_copied(imported), replace(options, channels=options.attention_channels), Stages())
     given = {name: getattr(options, name) for name in options.fixed}
-    return choose(draft.draft(), options.board, options.objective, given)
+    return choose(draft.draft(options), options.board, options.objective, given)
 
 
 def _wanted(imported: Imported, options: CompileOptions) -> StepParameters:

@@ -24,13 +24,14 @@ CHANGED: Final = ("beat", "channels", "attention_channels", "vector_lanes", "att
 @dataclass(frozen=True)
 class Draft:
     """A model's program for some processor, and what lies where in memory; memory_bytes: of all, with the program.
-    bits: the most of a weight."""
+    bits: the most of a weight; planned: they are a plan's."""
 
     program: Sequence[Instruction]
     parameters: StepParameters
     memory: StepMemory
     memory_bytes: int
     bits: int
+    planned: bool = False
 
     @property
     def cache_bytes(self) -> int:
@@ -55,8 +56,9 @@ def check_memory(draft: Draft, name: str) -> None:
     room = there.memory_bytes
     if draft.memory_bytes <= room:
         return
-    fewer = range(draft.bits - 1, 0, -1)
-    ways = [f"--bits {bits}" for bits in fewer if draft.bytes_at(bits, rows) <= room][:1]
+    fewer = range(draft.bits - 1, 0, -1) if not draft.planned else ()
+    ways = _plan(draft, room) if draft.planned else []
+    ways += [f"--bits {bits}" for bits in fewer if draft.bytes_at(bits, rows) <= room][:1]
     ways += [f"--max-context {shorter}" for shorter in _rows(draft, draft.bits, room)]
     if not ways:
         both = ((bits, shorter) for bits in fewer for shorter in _rows(draft, bits, room))
@@ -69,6 +71,14 @@ def check_memory(draft: Draft, name: str) -> None:
         wanted=f"at most {room / 1e6:,.1f} MB, the board's memory",
         do=" or ".join(ways) or "choose a smaller model",
     )
+
+
+def _plan(draft: Draft, room: int) -> list[str]:
+    """A plan of so many bits a weight, a hundredth less as layers end in pages that are not full."""
+    image = draft.memory.image
+    packed = sum(each.geometry.total_bytes for each in image.layers)
+    bits = 0.99 * 8 * (room - draft.memory_bytes + packed) / image.weights
+    return [f"a plan of elastix quantize --target-bits {bits:.2f}"] if bits >= 1.5 else []
 
 
 def _rows(draft: Draft, bits: int, room: int) -> Iterator[int]:

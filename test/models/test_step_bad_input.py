@@ -14,6 +14,7 @@ from elastix.compiler.errors import ElastixError
 from elastix.compiler.manifest import FILE_NAME
 from elastix.compiler.program_runner import PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.step.manifest import load_step_manifest
+from elastix.compiler.step.reuse import read_processor
 from elastix.runtime.step_device import StepDevice
 from elastix.runtime.step_engines import STEP_ENGINES, open_step_engine
 from elastix.tools.cli import main
@@ -99,6 +100,16 @@ def test_a_number_of_the_manifest_that_would_give_wrong_tokens(copied: Path) -> 
     path.write_text(changed)
     with pytest.raises(ElastixError, match=r"manifest\.json is not as it was written"):
         load_step_manifest(copied)
+
+
+def test_a_processor_that_was_changed(copied: Path) -> None:
+    """A manifest is taken as it was written; whoever wants another processor writes its parameters into a file."""
+    path = copied / FILE_NAME
+    there = read_processor(path)
+    assert there == load_step_manifest(copied).step_processor
+    path.write_text(path.read_text().replace(f'"beat": {there.beat}', '"beat": 128', 1))
+    with pytest.raises(ElastixError, match=r"manifest\.json is not as it was written; .* into a YAML file"):
+        read_processor(path)
 
 
 def test_a_folder_of_an_older_format(copied: Path, capsys: Said, commands: Callable[[Path], list[list[str]]]) -> None:

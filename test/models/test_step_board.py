@@ -95,6 +95,20 @@ def test_fewer_bits_and_a_shorter_cache_where_one_is_not_enough(
     assert lowered(wide_model, **{**options, **both}).manifest().memory.size <= least
 
 
+def test_a_plan_of_fewer_bits(wide_model: Path, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--bits` and a plan exclude each other."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("default: 8\nlayers:\n  model.layers.*.mlp.down_proj: 6\n")
+    options: dict[str, Any] = {"board": BOARD, "max_context": 64, "beat": 64}
+    step = lowered(wide_model, plan=plan, **options)
+    small_board(monkeypatch, memory_bytes=step.manifest().memory.size // 2)
+    (tmp_path / "there").mkdir()
+    message = said(capsys, wide_model, tmp_path / "there", precision=plan, **options)
+    (found,) = re.findall(r"; a plan of elastix quantize --target-bits ([\d.]+) or ", message)
+    assert 3 < float(found) < step.memory.image.bits_per_weight / 2
+    assert "--bits " not in message
+
+
 def test_a_board_with_too_few_luts(model: Path, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     small_board(monkeypatch, luts=20_000)
     message = said(capsys, model, tmp_path, board=BOARD, max_context=64)

@@ -42,7 +42,7 @@ def lowered(imported: Imported, **options: Any) -> LoweredStep:
 
 @pytest.fixture(scope="module")
 def draft(imported: Imported) -> Draft:
-    return lowered(imported).draft()
+    return lowered(imported).draft(CompileOptions())
 
 
 def test_the_fastest_that_fits_is_chosen_and_the_smallest_if_wanted(draft: Draft) -> None:
