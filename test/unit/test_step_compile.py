@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from random_llama import random_llama
 
 from elastix.compiler.errors import ElastixError
@@ -72,12 +73,20 @@ def test_rows_dealt_to_channels_change_no_logits(model: Path, tmp_path: Path) ->
     assert np.ptp(found[0][0].logits) > 0
 
 
-def test_weights_in_parts_change_no_logits(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Queries, keys and values of two heads apart, so that attention begins between them: order proved, bits alike."""
+@pytest.mark.parametrize("lines", [{}, {"*.v_proj": {"bits": 6, "activation_bits": 9}}])
+def test_weights_in_parts_change_no_logits(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: dict[str, Any]
+) -> None:
+    """Queries, keys and values of two heads apart, so that attention begins between them: order proved, bits alike.
+
+    Where one of them reads activations of other bits, the buffer holds those of one width at a time.
+    """
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(yaml.safe_dump({"default": 8, "layers": lines}))
     found: list[list[StepOutput]] = []
     for parts in (2, 1):  # such small layers are in one
         monkeypatch.setattr(sys.modules["elastix.compiler.step.parts"], "_LATENCY", 0 if parts == 2 else 400)
-        step = lowered(model, lanes=2, beat=64, channels=2, vector_lanes=1)
+        step = lowered(model, lanes=2, beat=64, channels=2, vector_lanes=1, plan=plan)
         projections = [each for each in step.memory.image.layers if each.name[-13:-7] in ("q_proj", "k_proj", "v_proj")]
         assert [each.parts for each in projections] == [parts] * 3
         linears = [each for each in step.program if each.opcode is Opcode.LINEAR]

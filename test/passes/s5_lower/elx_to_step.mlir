@@ -72,6 +72,54 @@ func.func @step(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %p
 
 // -----
 
+// It fires: where softmax takes longer than the rows of the caches, the weights of queries, keys and values come head by
+// head, those of the second before the scores of the first; sums of values wait for one more head.
+// CHECK: "epu.step_program"() ({
+// CHECK: target = "ACTIVATIONS"
+// CHECK: to = [@[[K:k.[0-9]+]], 0]}, opcode = "linear"{{.*}}rows = 8 : i64
+// CHECK: to = [@[[V:v.[0-9]+]], 0]}, opcode = "linear"{{.*}}rows = 8 : i64
+// CHECK: to = [@[[Q:q.[0-9]+]], 0]}, opcode = "linear"{{.*}}rows = 64 : i64
+// CHECK: target = "KEY"
+// CHECK: target = "VALUE"
+// CHECK: to = [@[[K]], 8]}, opcode = "linear"{{.*}}rows = 8 : i64
+// CHECK: to = [@[[V]], 8]}, opcode = "linear"{{.*}}rows = 8 : i64
+// CHECK: to = [@[[Q]], 64]}, opcode = "linear"{{.*}}rows = 64 : i64
+// CHECK: opcode = "scores"
+// CHECK: head = 1 : i64{{.*}}target = "KEY"
+// CHECK: head = 1 : i64{{.*}}target = "VALUE"
+// CHECK: opcode = "scores"{{.*}}head = 1 : i64
+// CHECK: operation = "EXPONENTIAL"
+// CHECK: opcode = "values"
+// CHECK: opcode = "values"{{.*}}head = 1 : i64
+"epu.step_processor"() {sym_name = "processor", beat = 64, activation_bits = 11, lanes = 1, channels = 1, max_tiles = 4, max_burst = 64, fifo_beats = 256, crc = true, vector_lanes = 2, vector_elements = 8, constant_elements = 8, max_context = 32, head_dim = 8, kv_heads = 2, group = 8, attention_lanes = 8, attention_channels = 1, activations = [], features = ["embed", "attention", "arg_max"]} : () -> ()
+func.func @step(%ids: tensor<1x1xi64> {elx.name = "ids", elx.kind = "input"}, %positions: tensor<1xi64> {elx.name = "positions", elx.kind = "input"},
+    %table: tensor<64x64xf32> {elx.name = "embed.weight", elx.kind = "weight"},
+    %wq: tensor<128x64xf32> {elx.name = "q.weight", elx.kind = "weight"},
+    %wk: tensor<16x64xf32> {elx.name = "k.weight", elx.kind = "weight"},
+    %wv: tensor<16x64xf32> {elx.name = "v.weight", elx.kind = "weight"},
+    %head: tensor<64x128xf32> {elx.name = "head.weight", elx.kind = "weight"},
+    %k: tensor<1x2x32x8xi8> {elx.name = "k", elx.kind = "cache"}, %v: tensor<1x2x32x8xi8> {elx.name = "v", elx.kind = "cache"},
+    %ks: tensor<1x2x32xbf16> {elx.name = "k.scale", elx.kind = "cache"}, %vs: tensor<1x2x32xbf16> {elx.name = "v.scale", elx.kind = "cache"})
+    -> (tensor<1x2x32x8xi8> {elx.writes = "k"}, tensor<1x2x32x8xi8> {elx.writes = "v"}, tensor<1x2x32xbf16> {elx.writes = "k.scale"}, tensor<1x2x32xbf16> {elx.writes = "v.scale"}, tensor<1x1x64xf32> {elx.name = "logits"}) {
+  %x = "elx.quantized_embedding"(%ids, %table) {format = #elx.format<8, 32, "s8", "symmetric">} : (tensor<1x1xi64>, tensor<64x64xf32>) -> tensor<1x1x64xf32>
+  %a, %e = "elx.quantize"(%x) {activation_bits = 11} : (tensor<1x1x64xf32>) -> (tensor<1x1x64xi16>, tensor<1x1xi32>)
+  %q = "elx.quantized_linear"(%a, %e, %wq) {format = #elx.format<8, 32, "s8", "symmetric">} : (tensor<1x1x64xi16>, tensor<1x1xi32>, tensor<128x64xf32>) -> tensor<1x1x128xf32>
+  %kn = "elx.quantized_linear"(%a, %e, %wk) {format = #elx.format<8, 32, "s8", "symmetric">} : (tensor<1x1x64xi16>, tensor<1x1xi32>, tensor<16x64xf32>) -> tensor<1x1x16xf32>
+  %vn = "elx.quantized_linear"(%a, %e, %wv) {format = #elx.format<8, 32, "s8", "symmetric">} : (tensor<1x1x64xi16>, tensor<1x1xi32>, tensor<16x64xf32>) -> tensor<1x1x16xf32>
+  %qh = "elx.reshape"(%q) : (tensor<1x1x128xf32>) -> tensor<1x16x1x8xf32>
+  %kh = "elx.reshape"(%kn) : (tensor<1x1x16xf32>) -> tensor<1x2x1x8xf32>
+  %vh = "elx.reshape"(%vn) : (tensor<1x1x16xf32>) -> tensor<1x2x1x8xf32>
+  %k2, %ks2 = "elx.quantized_cache_update"(%k, %ks, %kh, %positions) : (tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>, tensor<1x2x1x8xf32>, tensor<1xi64>) -> (tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>)
+  %v2, %vs2 = "elx.quantized_cache_update"(%v, %vs, %vh, %positions) : (tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>, tensor<1x2x1x8xf32>, tensor<1xi64>) -> (tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>)
+  %o = "elx.quantized_attention"(%qh, %k2, %v2, %ks2, %vs2, %positions) {scale = 0.25 : f32, causal = true, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 1, 0>} : (tensor<1x16x1x8xf32>, tensor<1x2x32x8xi8>, tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>, tensor<1x2x32xbf16>, tensor<1xi64>) -> tensor<1x16x1x8xf32>
+  %or = "elx.reshape"(%o) : (tensor<1x16x1x8xf32>) -> tensor<1x1x128xf32>
+  %b, %f = "elx.quantize"(%or) {activation_bits = 11} : (tensor<1x1x128xf32>) -> (tensor<1x1x128xi16>, tensor<1x1xi32>)
+  %l = "elx.quantized_linear"(%b, %f, %head) {format = #elx.format<8, 32, "s8", "symmetric">} : (tensor<1x1x128xi16>, tensor<1x1xi32>, tensor<64x128xf32>) -> tensor<1x1x64xf32>
+  return %k2, %v2, %ks2, %vs2, %l : tensor<1x2x32x8xi8>, tensor<1x2x32x8xi8>, tensor<1x2x32xbf16>, tensor<1x2x32xbf16>, tensor<1x1x64xf32>
+}
+
+// -----
+
 // It fires: two tokens that share a pass over the weights have instructions of their own for all else.
 // CHECK: "epu.step_program"() ({
 // CHECK: to = [@embedding.{{[0-9]+}}, 0]}, opcode = "embed"
