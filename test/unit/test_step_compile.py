@@ -16,7 +16,7 @@ from elastix.compiler.importer.files import import_file
 from elastix.compiler.ir import PassFailed, new_context, parse, run_passes
 from elastix.compiler.numbers.step_oracle_hazards import check_hazards, order_of
 from elastix.compiler.options import CompileOptions
-from elastix.compiler.processor.step.instructions import Instruction, Opcode, Unit
+from elastix.compiler.processor.step.instructions import Instruction, Opcode, Target, Unit
 from elastix.compiler.processor.step.parameters import StepParameters
 from elastix.compiler.stages import Stages
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
@@ -73,6 +73,20 @@ def test_rows_dealt_to_channels_change_no_logits(model: Path, tmp_path: Path) ->
     assert np.ptp(found[0][0].logits) > 0
 
 
+def widths_read(step: LoweredStep) -> list[tuple[str, int]]:
+    """Of each LINEAR its layer, and how many bits the activations have that were quantized last."""
+    places = step.memory.image.layers
+    found: list[tuple[str, int]] = []
+    bits = 0
+    for each in step.program:
+        if each.opcode is Opcode.VECTOR and each["target"] == Target.ACTIVATIONS:
+            bits = each["bits"]
+        elif each.opcode is Opcode.LINEAR:
+            name = next(place.name for place in places if 0 <= each["weights"] - place.address < place.bytes)
+            found.append((name, bits))
+    return found
+
+
 @pytest.mark.parametrize("lines", [{}, {"*.v_proj": {"bits": 6, "activation_bits": 9}}])
 def test_weights_in_parts_change_no_logits(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: dict[str, Any]
@@ -89,8 +103,10 @@ def test_weights_in_parts_change_no_logits(
         step = lowered(model, lanes=2, beat=64, channels=2, vector_lanes=1, plan=plan)
         projections = [each for each in step.memory.image.layers if each.name[-13:-7] in ("q_proj", "k_proj", "v_proj")]
         assert [each.parts for each in projections] == [parts] * 3
-        linears = [each for each in step.program if each.opcode is Opcode.LINEAR]
-        assert len(linears) == 5 + 3 * parts
+        read = widths_read(step)
+        assert len(read) == 5 + 3 * parts
+        narrow = 9 if lines else 11
+        assert read == [(name, narrow if "v_proj" in name else 11) for name, _ in read]
         for position in (0, 7, 18):
             check_hazards(step.program, step.parameters, position=position)
         found.append(answers(step, tmp_path))
