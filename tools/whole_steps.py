@@ -121,9 +121,11 @@ def random_image(lowered: LoweredStep) -> NDArray[np.uint8]:
             np.full(geometry.rows, _ROW_SCALE, np.uint16),
             (random.integers(0, steps, shape) * form.c8_step).astype(np.uint8) if steps else None,
         )
-        for offset, segment in place_segments(pack_layer(rows, geometry), geometry):
-            at = place.address + offset
-            image[at : at + len(segment)] = np.frombuffer(segment, np.uint8)
+        for number in range(place.parts):
+            part = rows.slice(number * place.part.rows, (number + 1) * place.part.rows)
+            for offset, segment in place_segments(pack_layer(part, place.part), place.part):
+                at = place.part_address(number) + offset
+                image[at : at + len(segment)] = np.frombuffer(segment, np.uint8)
     tables = {each.name: each.values(lowered.imported.store) for each in lowered.tables}
     for place in layout.parameters:
         values = tables.get(place.name, np.ones(place.shape, np.float32))

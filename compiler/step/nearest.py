@@ -76,7 +76,7 @@ def check_memory(draft: Draft, name: str) -> None:
 def _plan(draft: Draft, room: int) -> list[str]:
     """A plan of so many bits a weight, a hundredth less as layers end in pages that are not full."""
     image = draft.memory.image
-    packed = sum(each.geometry.total_bytes for each in image.layers)
+    packed = sum(each.bytes for each in image.layers)
     bits = 0.99 * 8 * (room - draft.memory_bytes + packed) / image.weights
     return [f"a plan of elastix quantize --target-bits {bits:.2f}"] if bits >= 1.5 else []
 
