@@ -9,6 +9,7 @@ import pytest
 from random_llama import random_llama
 
 from elastix.compiler import boards
+from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.files import import_file
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.stages import Stages
@@ -136,6 +137,11 @@ def test_what_is_proposed_fits(
     assert resource in message.split(f" on {BOARD}", 1)[0]
     ways = ways_in(message)
     assert ways and all(set(way) <= {*options, "board"} for way in ways)
+    assert resource != "block RAM bits" or any("max_context" in way for way in ways)
     for way in ways:
         found = lowered(model, **{"board": BOARD, **options, **way})
         assert found.choice is not None and not found.choice.chosen.lacks
+        ((name, value), *others) = way.items()
+        if name != "board" and not others and 2 * int(value) < options[name]:
+            with pytest.raises(ElastixError, match=f" on {BOARD}"):  # it is the nearest, too
+                lowered(model, **{"board": BOARD, **options, name: 2 * int(value)})
