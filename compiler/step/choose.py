@@ -109,9 +109,9 @@ def _cached(program: Sequence[Instruction], p: StepParameters, position: int) ->
 
 
 def _dealt(channels: int, cached: float) -> tuple[int, ...]:
-    """Channels that may hold caches: one, or all where those of one would be much beside its weights."""
-    alone = cached * (channels - 1)
-    return tuple(dict.fromkeys((1, channels) if alone < _MUCH else (channels,))) if alone > _LITTLE else (1,)
+    """Channels that may hold caches: one, or as many as can where those of one would be much beside its weights."""
+    alone, most = cached * (channels - 1), 1 << (channels.bit_length() - 1)
+    return tuple(dict.fromkeys((1, most) if alone < _MUCH else (most,))) if alone > _LITTLE else (1,)
 
 
 def _shapes(here: StepParameters, board: Board, fixed: Mapping[str, int], cached: float) -> Iterator[dict[str, int]]:

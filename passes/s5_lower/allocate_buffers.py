@@ -6,7 +6,7 @@ from elastix.compiler.arena import Lifetime, aligned, place
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.ir import RefusedOp, compiler_pass
 from elastix.compiler.ir.core import ModuleOp
-from elastix.compiler.processor.step.parameters import ELEMENT_BITS, SCALAR_REGISTERS
+from elastix.compiler.processor.step.parameters import ELEMENT_BITS, SCALAR_REGISTERS, StepParameters
 from elastix.compiler.step.program import step_program_of
 from elastix.dialects.epu import BufferOp
 
@@ -16,6 +16,9 @@ _WHAT: Final = {
     "constant": "elements of constant memory",
     "scalar": "scalar registers",
 }
+_LESS: Final = "choose a smaller model, a shorter context or fewer token lanes"
+_ROUND: Final = 1024
+"""Rows of a cache that is proposed are a multiple of it."""
 _PLACED_AT: Final = 64
 """What `arena.place` aligns to, in its bytes: one of our units."""
 
@@ -48,13 +51,24 @@ def allocate_buffers(module: ModuleOp) -> None:
             raise ElastixError(
                 f"a program that needs {sizes[kind]:,} {_WHAT[kind]}",
                 wanted=f"at most {_LIMIT[kind]:,}",
-                do="choose a smaller model, a shorter context or fewer token lanes",
+                do=_fewer(sizes[kind], _LIMIT[kind], program.processor.parameters()) if kind == "vector" else _LESS,
             )
     vector, constant = (aligned(max(sizes[kind], 1), unit_of_elements) for kind in ("vector", "constant"))
     program.processor.resize(vector, constant)
     for each in program.buffers:
         if each.sym_name not in alive:
             each.operation.erase()
+
+
+def _fewer(elements: int, limit: int, p: StepParameters) -> str:
+    """Options with which vector memory holds the scores: two heads' are there at a time, three where tokens overlap."""
+    scores = min(1 + p.lanes, 3) * p.group
+    others = max(0, elements - scores * p.max_context)
+    rows = (limit - others) // scores // _ROUND * _ROUND
+    ways = [f"--max-context {rows}"] if 0 < rows < p.max_context else []
+    if p.lanes > 1 and 2 * p.group * p.max_context + others // p.lanes <= limit:
+        ways.append("--lanes 1")
+    return f"compile with {' or '.join(ways)}" if ways else _LESS
 
 
 def _allocate(buffers: list[BufferOp], alive: dict[str, tuple[int, int]], unit: int) -> int:

@@ -145,3 +145,26 @@ def test_what_is_proposed_fits(
         if name != "board" and not others and 2 * int(value) < options[name]:
             with pytest.raises(ElastixError, match=f" on {BOARD}"):  # it is the nearest, too
                 lowered(model, **{"board": BOARD, **options, name: 2 * int(value)})
+
+
+@pytest.mark.parametrize(
+    ("lanes", "rows", "ways"), [(1, 1 << 18, ["max_context"]), (2, 160_000, ["max_context", "lanes"])]
+)
+def test_a_cache_whose_scores_no_address_reaches(
+    tmp_path: Path, capsys: Said, lanes: int, rows: int, ways: list[str]
+) -> None:
+    """Without a board, too: vector memory has addresses of 20 bits."""
+    model = random_llama(tmp_path / "model", max_position_embeddings=1 << 18)
+    (tmp_path / "there").mkdir()
+    message = said(capsys, model, tmp_path / "there", lanes=lanes, max_context=rows)
+    assert re.match(r"a program that needs [\d,]+ elements of vector memory; wanted: at most 1,048,576; ", message)
+    found = ways_in(message)
+    assert [list(way) for way in found] == [[name] for name in ways]
+    for way in found:
+        lowered(model, **{"lanes": lanes, "max_context": rows, **way})
+
+
+def test_channels_that_are_no_power_of_two(model: Path) -> None:
+    """Caches lie on as many of them as can hold them."""
+    step = lowered(model, board="u280", channels=3, beat=64, vector_lanes=2, max_context=4096)
+    assert step.parameters.channels == 3 and step.parameters.attention_channels in (1, 2)
