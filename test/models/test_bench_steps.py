@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from models.compiled_models import compiled
 from random_llama import random_llama
 
 from elastix.compiler.errors import ElastixError
@@ -43,6 +44,13 @@ def test_widths_and_plans_share_one_processor(model: Path, tmp_path: Path) -> No
     assert len({row["cache_beats"] for row in figures["runs"]}) == 1
     with pytest.raises(ElastixError, match="no --bits and no --plan"):
         run(decode, "--model", model, "--bits")
+
+
+def test_a_compiled_folder_is_run_as_it_is(model: Path, tmp_path: Path) -> None:
+    folder = compiled(model, tmp_path / "out", "--whole-step", "--beat", 64, "--vector-lanes", 2, "--bits", 3)
+    (row,) = run(decode, "--folder", folder)["runs"]
+    assert (row["beat"], row["vector_lanes"], row["cycles_by_bytes"]) == (64, 2, 1.0)
+    assert row["weight_beats"] > row["cache_beats"] > 0
 
 
 def test_every_cycle_of_a_step_is_accounted_for(model: Path) -> None:

@@ -64,6 +64,7 @@ def test_the_benchmark_compiles_a_shape(shape: Path) -> None:
     assert "weights" not in figures["seconds"]
     assert 0 < figures["seconds_after_import"] < figures["wall_seconds"]
     assert figures["peak_memory_bytes"] > 0
+    assert figures["cpu_seconds"] > 0
 
 
 def test_a_shape_is_a_name_or_a_file(tmp_path: Path) -> None:
