@@ -3,7 +3,8 @@
 from elastix.compiler.image import LayerPlace
 from elastix.compiler.ir import OpResult, OpView, Value
 from elastix.compiler.processor.step.instructions import Maximum, Operation, Target
-from elastix.compiler.step.attention import Rows, attend, check_cache, rotated
+from elastix.compiler.step.attention import attend
+from elastix.compiler.step.cache_rows import Rows, check_cache, rotated
 from elastix.compiler.step.emitter import Emitter, Held
 from elastix.compiler.step.layout import position_table
 from elastix.compiler.step.linear import Parts, embed, linear, load_rows, logits
