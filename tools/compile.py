@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     processor.add_argument(
         "--board",
         metavar="NAME",
-        help="with --whole-step: choose beat, channels, those with caches, vector and attention lanes and FIFO, where no "
+        help="with --whole-step: choose beat, channels, those with caches, vector and attention lanes, FIFO, where no "
         f"option does, for one of: {', '.join(BOARDS)} (default: as the options and their defaults say)",
     )
     processor.add_argument(
