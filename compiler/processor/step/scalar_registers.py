@@ -41,20 +41,23 @@ def scalar_registers(p: StepParameters) -> Module:
     start = delay_stages(m, "start_signed", signed, levels + 1)[-1]
 
     # What the register holds meets the word, the larger of both waits a cycle, then it is written: a compare and the
-    # memories' writes each have their cycle. The two words before may be its.
-    keys = Memory(m, "keys", SCALAR_REGISTERS, 32, latency=0)
+    # memories' writes each have their cycle. The register is read two cycles before, so the three words before may be
+    # its.
+    keys = Memory(m, "keys", SCALAR_REGISTERS, 32)
     candidate = m.register("candidate", level[0])
     held, larger = m.state("held", 32), m.wire("larger", 32)
     # A scalar that is no maximum has a key too: what is below 0 lies below all magnitudes, that may go on from it.
     key = m.register("written_key", mux(write, result ^ _SIGN, larger))
     address = m.register("written_register", mux(write, m.input("register", REGISTER_BITS), registers[-1]))
     enable = m.register("written", write | arrives[-1], reset=0)
+    last_key = m.register("key_before", key)
     ahead = m.named("word_ahead", arrives[-1] & (registers[-1] == registers[-2]))
     two_ahead = m.named("two_words_ahead", enable & (address == registers[-2]))
-    before = mux(two_ahead, key, keys.read(registers[-2]))
+    three_ahead = m.register("three_words_ahead", enable & (address == registers[-3]))
+    keys.write(address, key, enable)
+    before = mux(two_ahead, key, mux(three_ahead, last_key, keys.read(registers[-3])))
     held.next(mux(anew, mux(start, least, _SIGN), mux(ahead, larger, before)))
     larger.assign(mux(candidate > held, candidate, held))
-    keys.write(address, key, enable)
 
     numbers = Memory(m, "numbers", SCALAR_REGISTERS, 32)
     numbers.write(address, _number(key, m.register("written_scalar", write)), enable)
