@@ -11,6 +11,7 @@ from elastix.compiler.processor.step.instructions import Instruction, Opcode
 from elastix.compiler.processor.step.parameters import VECTOR_LANES, StepParameters
 from elastix.compiler.step.area import Cells, block_rams, cells_of
 from elastix.compiler.step.cycles_stream import Supply
+from elastix.compiler.step.parts import pays
 from elastix.compiler.step.repetition import Estimate, Repeated
 
 BEATS: Final = (64, 128, 256, 512)
@@ -70,10 +71,18 @@ def supply_of(board: Board, beat: int) -> Supply:
 
 
 def candidates(
-    program: Sequence[Instruction], draft: StepParameters, board: Board, fixed: Mapping[str, int]
+    program: Sequence[Instruction],
+    draft: StepParameters,
+    board: Board,
+    fixed: Mapping[str, int],
+    in_parts: Sequence[Instruction] = (),
 ) -> list[Candidate]:
-    """All of them, the fastest first. draft: what the program was made for, with the sizes of its memories."""
-    position, repeated = draft.max_context // 2, Repeated.of(program)
+    """All of them, the fastest first. draft: what the program was made for, with the sizes of its memories.
+
+    in_parts: as in Draft.
+    """
+    position, whole = draft.max_context // 2, Repeated.of(program)
+    parted = Repeated.of(in_parts) if in_parts else whole
     sizes = {name: aligned(getattr(draft, name), VECTOR_LANES[-1]) for name in ("vector_elements", "constant_elements")}
     draft = replace(draft, **sizes)
     areas = _Areas(draft)
@@ -83,6 +92,7 @@ def candidates(
         cached = _cached(program, here, position)
         for changed in _shapes(here, board, fixed, cached):
             parameters = replace(here, **changed)
+            repeated = parted if pays(parameters) else whole
             estimate = repeated.estimate(parameters, position, supply_of(board, beat))
             found.append(_judged(parameters, estimate, areas.of(parameters), board, position))
     return sorted(found, key=lambda each: (-each.tokens_per_second, each.luts))

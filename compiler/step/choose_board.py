@@ -56,7 +56,7 @@ def choose(draft: Draft, name: str, objective: str, fixed: dict[str, int]) -> Ch
                 wanted=f"at most {there.channels}, as it has memory channels",
             )
     check_area(draft, name, fixed)
-    found = candidates(draft.program, draft.parameters, there, fixed)
+    found = candidates(draft.program, draft.parameters, there, fixed, draft.in_parts)
     chosen = best(found, objective)
     if chosen is None:
         raise too_large(draft, name, fixed)

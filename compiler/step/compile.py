@@ -1,12 +1,14 @@
 """A language model's decode step into an output folder: step processor, weights, program, manifest, report."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from elastix.compiler import tokenizer
 from elastix.compiler.arena import aligned
+from elastix.compiler.boards import board
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.image import Weights, write_image
 from elastix.compiler.importer.imported import Imported
@@ -16,16 +18,17 @@ from elastix.compiler.manifest import FILE_NAME, HostParameter, Layer, file_hash
 from elastix.compiler.options import CompileOptions
 from elastix.compiler.precision.plan_weights import PlanWeights
 from elastix.compiler.processor.step.instructions import INSTRUCTION_BYTES, Instruction, Opcode
-from elastix.compiler.processor.step.parameters import StepParameters
+from elastix.compiler.processor.step.parameters import VECTOR_LANES, StepParameters
 from elastix.compiler.program_runner import HOST_FOLDER, PROGRAM_FILE, WEIGHTS_FILE
 from elastix.compiler.stages import Stages
-from elastix.compiler.step.choose import chosen_parameters
+from elastix.compiler.step.choose import CHANNELS, chosen_parameters
 from elastix.compiler.step.choose_board import Choice, choose, expected
 from elastix.compiler.step.host_driver import HEADER_FILE, header
 from elastix.compiler.step.layout import lay_out_step, tables_of
 from elastix.compiler.step.manifest import StepManifest, StepMemoryMap
 from elastix.compiler.step.memory import PAGE, StepMemory
 from elastix.compiler.step.nearest import Draft, check_memory
+from elastix.compiler.step.parts import pays
 from elastix.compiler.step.program import step_processor_of, step_program_of, with_addresses
 from elastix.compiler.step.report import write_report
 from elastix.compiler.step.reuse import check_fits, read_processor
@@ -135,9 +138,29 @@ def _copied(imported: Imported) -> Imported:
 
 def _choice(imported: Imported, options: CompileOptions) -> Choice:
     """A processor for the options' board, by a program for another one."""
-    draft = _lowered(_copied(imported), replace(options, channels=options.attention_channels), Stages())
+    draft = _lowered(_copied(imported), replace(options, channels=options.attention_channels), Stages()).draft(options)
     given = {name: getattr(options, name) for name in options.fixed}
-    return choose(draft.draft(options), options.board, options.objective, given)
+    draft = replace(draft, in_parts=_in_parts(imported, options, draft.parameters, given))
+    return choose(draft, options.board, options.objective, given)
+
+
+def _in_parts(
+    imported: Imported, options: CompileOptions, draft: StepParameters, given: dict[str, int]
+) -> Sequence[Instruction]:
+    """The program with weights in parts, as on most of the board's channels; nothing where that would not pay there."""
+    channels = given.get("channels") or max(each for each in CHANNELS if each <= board(options.board).channels)
+    most = {
+        "channels": channels,
+        "attention_channels": 1 << (channels.bit_length() - 1),
+        "vector_lanes": min(VECTOR_LANES[-1], draft.head_dim),
+        **given,
+    }
+    sizes = {name: aligned(getattr(draft, name), VECTOR_LANES[-1]) for name in ("vector_elements", "constant_elements")}
+    wide = {name: most[name] for name in ("channels", "attention_channels", "vector_lanes")}
+    if channels == 1 or not pays(replace(draft, **sizes, **wide)):
+        return ()
+    lowered = _lowered(_copied(imported), replace(options, **wide), Stages())
+    return lowered.program if any(each.parts > 1 for each in lowered.memory.image.layers) else ()
 
 
 def _wanted(imported: Imported, options: CompileOptions) -> StepParameters:

@@ -24,7 +24,8 @@ CHANGED: Final = ("beat", "channels", "attention_channels", "vector_lanes", "att
 @dataclass(frozen=True)
 class Draft:
     """A model's program for some processor, and what lies where in memory; memory_bytes: of all, with the program.
-    bits: the most of a weight; planned: they are a plan's."""
+    bits: the most of a weight; planned: they are a plan's. in_parts: the program with weights in parts, if it has any,
+    for processors on which that pays."""
 
     program: Sequence[Instruction]
     parameters: StepParameters
@@ -32,6 +33,7 @@ class Draft:
     memory_bytes: int
     bits: int
     planned: bool = False
+    in_parts: Sequence[Instruction] = ()
 
     @property
     def cache_bytes(self) -> int:

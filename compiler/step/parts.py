@@ -32,7 +32,7 @@ def parts_of(step: StepFunction, p: StepParameters) -> dict[str, int]:
     A part has the rows of whole heads of keys, or of all their queries, and fills whole rounds over the channels.
     """
     found: dict[str, int] = {}
-    for op in step.block.operations if _pays(p) else ():
+    for op in step.block.operations if pays(p) else ():
         if not isinstance(op, QuantizedAttentionOp):
             continue
         values = (op.q, *(_new_rows(codes) for codes in (op.k, op.v)))
@@ -62,7 +62,7 @@ def _parts(rows: int, p: StepParameters) -> int:
     return next((count for count in counts if rows % (count * p.channels * p.rows) == 0), 1)
 
 
-def _pays(p: StepParameters) -> bool:
+def pays(p: StepParameters) -> bool:
     """Whether, in the middle of the context, softmax takes longer than its rows stream, by more than parts cost."""
     rows = p.max_context // 2
     # Of one head of keys: words of scores written, exponentials, weights quantized; keys and values.

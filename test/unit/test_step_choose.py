@@ -22,6 +22,7 @@ from elastix.compiler.step.choose import _Areas, _dealt, best
 from elastix.compiler.step.choose_board import choose
 from elastix.compiler.step.compile import LoweredStep, lower_step_of
 from elastix.compiler.step.nearest import Draft
+from elastix.compiler.step.parts import pays
 from elastix.compiler.step.repetition import with_row_blocks
 from elastix.compiler.step.reuse import check_fits, read_processor
 
@@ -94,6 +95,21 @@ def test_caches_lie_on_all_channels_where_they_matter(draft: Draft) -> None:
         found = choose(model, "u280", "tokens-per-second", fixed).found
         assert {each.parameters.attention_channels for each in found} == wanted
     assert _dealt(4, 0.02) == (1, 4)
+
+
+def test_weights_in_parts_count_where_they_pay(draft: Draft) -> None:
+    """A program twice as long stands for the one in parts."""
+    longer = replace(draft, parameters=replace(draft.parameters, max_context=400))
+    twice = replace(longer, in_parts=[*draft.program[:-1], *draft.program])
+    fixed = {"beat": 256, "channels": 8, "fifo_beats": 256, "attention_lanes": 8, "attention_channels": 1}
+    one, other = (
+        {each.parameters: each.estimate.cycles for each in choose(some, "u280", "area", fixed).found}
+        for some in (longer, twice)
+    )
+    assert one.keys() == other.keys()
+    slower = {p for p in one if other[p] > 1.1 * one[p]}
+    assert slower == {p for p in one if pays(p)}
+    assert 0 < len(slower) < len(one)
 
 
 def test_areas_of_caches_on_channels_are_those_of_the_circuit(draft: Draft) -> None:
