@@ -13,7 +13,7 @@ from elastix.compiler.step.cycles import Prediction, predict, share_left
 from elastix.compiler.step.cycles_stream import Supply
 from elastix.compiler.step.cycles_units import Units
 
-KEPT: Final = 4
+KEPT: Final = 3
 """Repetitions that are looked at: the first ones find other queues than all that follow, which are alike."""
 _PLACES: Final = {
     *("a", "b", "c", "d", "to", "from", "bank", "head", "stride", "lane_stride", "channel_stride"),
