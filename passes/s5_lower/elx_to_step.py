@@ -15,9 +15,10 @@ from elastix.dialects.epu import StepProgramOp
 def elx_to_step(module: ModuleOp) -> None:
     """Replace the step by an `epu.step_program`: buffers without addresses, and instructions in an order that is right.
 
-    What a result needs comes before it, keys and values of a layer before its queries; where their weights are packed in
-    parts, those of the next heads before the scores of some. Leaves a module without a step processor alone. Refuses ops that the step processor has no instructions for, steps of several tokens, attention
-    with a mask, and caches that are not of 8 bits without rotation.
+    What a result needs comes before it, keys and values of a layer before its queries; where their weights are packed
+    in parts, those of the next heads before the scores of some. Leaves a module without a step processor alone. Refuses
+    ops that the step processor has no instructions for, steps of several tokens, attention with a mask, and caches that
+    are not of 8 bits without rotation.
     """
     processor = step_processor_of(module)
     if processor is None:
