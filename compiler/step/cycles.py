@@ -135,6 +135,8 @@ class _Run:
             free = self.vector_free if unit is Unit.VECTOR else self._free(self.times[mine[-1]], each)
             if free > begin:
                 begin, because = free, mine[-1]
+            if unit is Unit.MATRIX and len(mine) > 1 and self.times[mine[-2]].end + NEXT > begin:
+                begin, because = self.times[mine[-2]].end + NEXT, mine[-2]  # one waits for its results, no more
         lane = each.values.get("lane", 0)
         if lane >= self.units.tokens and each.opcode is not Opcode.LINEAR:
             end = max(begin, self.times[mine[-1]].end + SKIPPED if mine else 0.0)
@@ -196,8 +198,11 @@ class _Run:
                 kind = Opcode.LOAD
         first, last = self.stream.take(self.dispatched, begin + wait, beats, cycles)
         self.beats[kind] += beats
-        self.visits.append(self.units.visits(each, first, last + tail))
-        return Times(each, self.dispatched, begin, last + tail, because, beats, first, last)
+        end, mine = last + tail, self.of_unit[Unit.MATRIX]
+        if each.opcode is Opcode.LINEAR and mine:
+            end = max(end, self.times[mine[-1]].end + self.units.linear_results(each))
+        self.visits.append(self.units.visits(each, first, end))
+        return Times(each, self.dispatched, begin, end, because, beats, first, last)
 
     def prediction(self) -> Prediction:
         """After the last instruction."""

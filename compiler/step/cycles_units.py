@@ -149,7 +149,7 @@ class Units:
         """Cycles that a beat of R results takes on its way to the vector engine or to memory."""
         get, p = each.values.get, self.parameters
         words = 1 if get("target") == Target.MEMORY else max(1, p.rows // p.vector_lanes)
-        return max(words + 2, p.rows + 3 if get("arg_max") else 0)
+        return max(words + 2, max(p.rows, 3) + 3 if get("arg_max") else 0)
 
     def linear_tail(self, each: Instruction) -> int:
         """From a LINEAR's last beat but the CRC to its end."""
@@ -160,6 +160,11 @@ class Units:
         if each.values.get("target") == Target.MEMORY:
             return last_block + sent
         return last_block + sent + self.written - 2
+
+    def linear_results(self, each: Instruction) -> int:
+        """From the end of the LINEAR before, which results wait for, to the end: they are gathered, and written."""
+        sent = each.values["row_blocks"] * self.tokens * self.linear_result(each)
+        return sent if each.values.get("target") == Target.MEMORY else sent + self.written
 
     # Attention unit.
 

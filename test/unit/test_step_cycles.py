@@ -39,6 +39,7 @@ def steps(step: CompiledStep, memory: MemoryModel, tokens: int) -> tuple[int, in
         ({"beat": 64, "vector_lanes": 1, "lanes": 2, "bits": 3}, {"attention_lanes": 4}),
         ({"beat": 128, "vector_lanes": 4, "bits": 6}, {"fifo_beats": 32, "max_burst": 8}),
         ({"beat": 128, "vector_lanes": 4, "channels": 2, "attention_channels": 2}, {}),
+        ({"beat": 64, "vector_lanes": 4, "channels": 4, "bits": 4}, {}),  # LINEARs wait for the results of others
     ],
 )
 def test_cycles_are_those_of_the_rtl(
