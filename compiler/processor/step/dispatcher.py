@@ -8,7 +8,7 @@ from elastix.compiler.processor.axi import ADDRESS_BITS, offset_bits
 from elastix.compiler.processor.burst_reader import BLOCK_BEATS_BITS
 from elastix.compiler.processor.divider import divider
 from elastix.compiler.processor.parameters import COLUMNS, index_bits
-from elastix.compiler.processor.step.attention_ports import channel_bits, lane_place
+from elastix.compiler.processor.step.cached_rows import CachedRows
 from elastix.compiler.processor.step.completion_counters import FINISHED_BITS
 from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
 from elastix.compiler.processor.step.instruction_check import bad_instruction
@@ -96,7 +96,11 @@ class _Dispatcher:
         self.skip = m.register("skip_q", beyond & ~self.op[Opcode.LINEAR] & ~self.op[Opcode.END])
         self.quotient, self.remainder, self.divided, self.no_token = self._deal(lane)
         several = p.attention_channels > 1 and Opcode.SCORES in self.op
-        self.cached = _CachedRows(self) if several else None
+        self.cached = self._cached() if several else None
+
+    def _cached(self) -> CachedRows:
+        asked, stride = self.has(Opcode.SCORES, Opcode.VALUES), self.of(Opcode.SCORES, "channel_stride")
+        return CachedRows(self.m, self.p, asked, self.position, stride.zext(self.beat_bits) << (6 - self.offset))
 
     def has(self, *some: Opcode) -> Signal:
         """One bit: the instruction is one of these."""
@@ -303,32 +307,6 @@ class _Dispatcher:
             reached.append(finished >= self.of(Opcode.END, f"wait_{unit.name.lower()}"))
         unreachable = m.register("unreachable", ~concat(*reached).all())
         return m.named("quiet_now", nothing & (cycles == QUIET_CYCLES - 1)), unreachable
-
-
-class _CachedRows:
-    """Requests for rows of caches, of one channel after the other.
-
-    asked: they are. channel, last: whose turn it is, the last one's. rows: how many rows of earlier runs it has.
-    stride: beats from channel to channel.
-    """
-
-    def __init__(self, d: _Dispatcher) -> None:
-        m, p = d.m, d.p
-        self.asked = m.named("asks_for_rows", d.has(Opcode.SCORES, Opcode.VALUES))
-        self.channel = m.state("cache_channel", channel_bits(p))
-        self.last = m.named("last_channel", ~self.asked | (self.channel == p.attention_channels - 1))
-        low, high = lane_place(p), lane_place(p) + channel_bits(p)
-        turn, word = d.position[high : d.position.width], d.position[low:high]
-        rows = turn + (word > self.channel).zext(turn.width)
-        if low:
-            rows = concat(rows, mux(word == self.channel, d.position[0:low], 0))
-        self.rows = m.named("rows_of_channel", rows)
-        in_units = d.of(Opcode.SCORES, "channel_stride").zext(d.beat_bits)
-        self.stride = m.named("row_stride", in_units << (6 - d.offset))
-
-    def move(self, begins: Signal, granted: Signal) -> None:
-        """`granted`: on to the next channel, or the first one."""
-        self.channel.next(mux(begins | self.last, 0, self.channel + 1), enable=begins | granted)
 
 
 def units(p: StepParameters) -> tuple[Unit, ...]:
