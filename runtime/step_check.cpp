@@ -22,6 +22,7 @@ class Check {
         if (i.arg_max && i.operation != Operation::copy) refuse("an arg max of " + operation(), "COPY");
         if (!memory && i.target != Target::vector) refuse(target() + " of a LINEAR", "VECTOR or MEMORY");
         if (memory && i.operation != Operation::copy) refuse("results with an operation to MEMORY", "COPY");
+        if (memory && i.maximum != Maximum::none) refuse("a maximum of results to MEMORY", "NONE");
         const int64_t unit = memory ? p.matrix.beat / 8 : 8;
         multiple(i.to, unit, "to");
         multiple(i.lane_stride, unit, "lane_stride");

@@ -100,6 +100,8 @@ def _last_values(trace: Sequence[TracedInstruction]) -> dict[str, tuple[int, NDA
         values, writers = np.zeros((count, size), np.uint8), np.full(count, -1)
         for number, write in writes:
             here = np.frombuffer(write.values, np.uint8).reshape(-1, size)
+            if place.startswith("value scales"):  # what is said of a bank is of the head scored last into it alone
+                writers[:] = -1
             values[write.first - first : write.first - first + len(here)] = here
             writers[write.first - first : write.first - first + len(here)] = number
         result[place] = first, values, writers

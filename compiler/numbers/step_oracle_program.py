@@ -134,6 +134,8 @@ def _linear_faults(instruction: Instruction, p: StepParameters) -> Iterator[tupl
         yield f"arg max of {operation.name}", "COPY"
     if target is Target.MEMORY and operation is not Operation.COPY:
         yield f"operation {operation.name} on the way to MEMORY", "COPY"
+    if target is Target.MEMORY and instruction["maximum"] != Maximum.NONE:
+        yield f"maximum {Maximum(instruction['maximum']).name} of results to MEMORY", "NONE"
     unit = p.beat // 8 if target is Target.MEMORY else p.alignment
     if instruction["to"] % unit or instruction["lane_stride"] % unit:
         yield f"to {instruction['to']:#x}, lane_stride {instruction['lane_stride']:#x}", f"multiples of {unit}"

@@ -206,7 +206,8 @@ class Builder:
             fields |= {"target": Target.VECTOR, "operation": operation, "to": ours, "from": second}
             fields["lane_stride"] = stride
         fields["arg_max"] = 0 if fields.get("operation", Operation.COPY) else self.number(0, 1)
-        self.add(Opcode.LINEAR, rows=self.number(1, rows), **fields, **self.tracked())
+        tracked = {} if fields["target"] == Target.MEMORY else self.tracked()
+        self.add(Opcode.LINEAR, rows=self.number(1, rows), **fields, **tracked)
 
     def embed(self, form: Format, rows: int) -> None:
         fields = self.layer(form, rows, self.number(1, 32 * self.parameters.max_tiles))

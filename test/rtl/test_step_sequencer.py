@@ -73,6 +73,7 @@ BAD = {
     "beats of a block": linear(block_beats=7),
     "too many tiles": linear(tiles=65, block_beats=300),
     "operation of results": linear(operation=4),
+    "maximum of results to memory": linear(target=3, maximum=1),
     "weights between beats": linear(weights=4),
     "element between words": vector(a=12),
     "no elements": vector(count=0),

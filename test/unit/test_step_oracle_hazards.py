@@ -227,6 +227,7 @@ def test_the_order_is_exactly_what_waits_imply(seed: int) -> None:
         (LINEAR + "operation=SCALE", "operation SCALE"),
         (LINEAR.replace("VECTOR", "CONSTANT"), "target CONSTANT"),
         (LINEAR.replace("VECTOR", "MEMORY") + "operation=ADD", "operation ADD on the way to MEMORY"),
+        (LINEAR.replace("VECTOR", "MEMORY") + "maximum=SIGNED", "maximum SIGNED of results to MEMORY"),
         (LINEAR.replace("rows=8", "rows=9"), "9 rows; wanted: at most 8"),
         (LINEAR.replace(" tiles=1", " tiles=5"), "5 tiles; wanted: 1 to 4"),
         (LINEAR.replace("bits=8", "bits=9"), "9 bits; wanted: 1 to 8"),

@@ -8,7 +8,7 @@ from elastix.compiler.processor.axi import offset_bits
 from elastix.compiler.processor.parameters import COLUMNS, MAX_BITS, MAX_GROUP_TILES
 from elastix.compiler.processor.step.fields import field
 from elastix.compiler.processor.step.instruction_fetch import opcodes
-from elastix.compiler.processor.step.instructions import DRAIN_OPERATIONS, Opcode, Operation, Target
+from elastix.compiler.processor.step.instructions import DRAIN_OPERATIONS, Maximum, Opcode, Operation, Target
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
 _OPERATION_FEATURES = {
@@ -78,7 +78,8 @@ class _Check:
         operation, target, to = self.of(one, "operation"), self.of(one, "target"), self.of(one, "to")
         memory = target == Target.MEMORY
         allowed = [each for each in DRAIN_OPERATIONS if each is not Operation.ACTIVATE or self.p.activations]
-        in_memory = [*self.unaligned(one, "to", "lane_stride"), operation != Operation.COPY]
+        tracks = self.of(one, "maximum") != Maximum.NONE
+        in_memory = [*self.unaligned(one, "to", "lane_stride"), operation != Operation.COPY, tracks]
         bad = [
             *self.weights(one),
             self.none_of(operation, allowed),
