@@ -2,8 +2,9 @@
 
 from functools import cache
 
-from elastix.compiler.circuit import Module, Signal, concat, mux
-from elastix.compiler.processor.step.attention_ports import LANE_BITS, all_row_bits, channel_bits, lane_place, row_bits
+from elastix.compiler.circuit import Module, concat, mux
+from elastix.compiler.processor.step.attention_ports import LANE_BITS, all_row_bits, lane_place, row_bits
+from elastix.compiler.processor.step.dealt_rows import DealtRow
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
 OUTPUTS = ("last_row", "memory_rows", "some_memory", "has_rows", "has_own")
@@ -29,28 +30,24 @@ def attention_deal(p: StepParameters) -> Module:
         for name, value in zip(OUTPUTS, (position, before, before.any(), one, one), strict=True):
             m.output(f"{name}_0", value)
         return m
-    turn, word, place = _parts(p, position)
-    turn_before, word_before, place_before = _parts(p, before)
-    turns, lanes = row_bits(p) - lane_place(p), lane_place(p)
+    row, first, turns, lanes = (
+        DealtRow.of(p, position),
+        DealtRow.of(p, before),
+        row_bits(p) - lane_place(p),
+        lane_place(p),
+    )
     for channel in range(p.attention_channels):
-        late = m.named(f"channel_{channel}_ends_before", word < channel)
-        full = m.named(f"channel_{channel}_is_ahead", word_before > channel)
-        last, memory, some = turn - late.zext(turns), turn_before + full.zext(turns), turn_before.any() | full
-        if lanes:
-            last = concat(last, mux(word == channel, place, (1 << lanes) - 1))
-            memory = concat(memory, mux(word_before == channel, place_before, 0))
-            some |= (word_before == channel) & place_before.any()
-        last, memory = m.named(f"last_of_{channel}", last), m.named(f"memory_of_{channel}", memory)
-        has_rows = m.named(f"rows_of_{channel}", turn.any() | ~late)
+        late = m.named(f"channel_{channel}_ends_before", row.channel < channel)
+        last = row.turn - late.zext(turns)
+        if row.place is not None:
+            last = concat(last, mux(row.channel == channel, row.place, (1 << lanes) - 1))
+        last = m.named(f"last_of_{channel}", last)
+        memory = m.named(f"memory_of_{channel}", first.rows_before(channel))
+        some = first.turn.any() | (first.channel > channel) | memory.any()
+        has_rows = m.named(f"rows_of_{channel}", row.turn.any() | ~late)
         m.output(f"last_row_{channel}", last)
         m.output(f"memory_rows_{channel}", memory)
         m.output(f"some_memory_{channel}", some)
         m.output(f"has_rows_{channel}", has_rows)
         m.output(f"has_own_{channel}", (memory != last + 1) | (has_rows & ~some))
     return m
-
-
-def _parts(p: StepParameters, row: Signal) -> tuple[Signal, Signal, Signal]:
-    """A row's turn, its channel, and its place in its word; where words have one row, any bit for the last."""
-    low, high = lane_place(p), lane_place(p) + channel_bits(p)
-    return row[high : row.width], row[low:high], row[0 : max(low, 1)]

@@ -26,6 +26,7 @@ from elastix.compiler.processor.step.attention_ports import (
     scale_word_bits,
 )
 from elastix.compiler.processor.step.current_rows import slot_bits
+from elastix.compiler.processor.step.dealt_rows import DealtRow
 from elastix.compiler.processor.step.fields import INSTRUCTION_BITS, field
 from elastix.compiler.processor.step.instructions import Opcode, Target
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
@@ -179,11 +180,10 @@ def _quantized_for(m: Module, p: StepParameters, channel: int, quantized: Ports)
     """Words for the banks of a channel: of weights those of its rows, by their places among these."""
     valid, index = quantized["valid"], quantized["index"]
     if p.attention_channels > 1:
-        low, high = lane_place(p), lane_place(p) + channel_bits(p)
+        dealt = DealtRow.of(p, index)
         weights = m.named(f"weights_for_{channel}", quantized["target"] == Target.PROBABILITY)
-        parts = [index[high : index.width]] + ([index[0:low]] if low else [])
-        valid = valid & (~weights | (index[low:high] == channel))
-        index = mux(weights, concat(*parts).zext(ELEMENT_BITS), index)
+        valid = valid & (~weights | (dealt.channel == channel))
+        index = mux(weights, dealt.on_channel.zext(ELEMENT_BITS), index)
     others = {f"quantized_{name}": quantized[name] for name in WORD_FIELDS if name != "index"}
     return {"quantized_valid": valid, "quantized_index": index, **others}
 

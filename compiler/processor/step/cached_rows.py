@@ -1,7 +1,8 @@
 """The dispatcher's requests for rows of caches that lie on several channels."""
 
-from elastix.compiler.circuit import Module, Signal, concat, mux
-from elastix.compiler.processor.step.attention_ports import channel_bits, lane_place
+from elastix.compiler.circuit import Module, Signal, mux
+from elastix.compiler.processor.step.attention_ports import channel_bits
+from elastix.compiler.processor.step.dealt_rows import DealtRow
 from elastix.compiler.processor.step.parameters import StepParameters
 
 
@@ -17,12 +18,7 @@ class CachedRows:
         self.asked, self.stride = m.named("asks_for_rows", asked), m.named("row_stride", stride)
         self.channel = m.state("cache_channel", channel_bits(p))
         self.last = m.named("last_channel", ~self.asked | (self.channel == p.attention_channels - 1))
-        low, high = lane_place(p), lane_place(p) + channel_bits(p)
-        turn, word = position[high : position.width], position[low:high]
-        rows = turn + (word > self.channel).zext(turn.width)
-        if low:
-            rows = concat(rows, mux(word == self.channel, position[0:low], 0))
-        self.rows = m.named("rows_of_channel", rows)
+        self.rows = m.named("rows_of_channel", DealtRow.of(p, position).rows_before(self.channel))
 
     def move(self, begins: Signal, granted: Signal) -> None:
         """`granted`: on to the next channel, or the first one."""

@@ -13,10 +13,10 @@ from elastix.compiler.processor.step.attention_ports import (
     STRIDE_BITS,
     channel_bits,
     chunks_of,
-    lane_place,
     lanes_of,
 )
 from elastix.compiler.processor.step.current_rows import slot_bits
+from elastix.compiler.processor.step.dealt_rows import DealtRow
 from elastix.compiler.processor.step.parameters import ELEMENT_BITS, StepParameters
 
 
@@ -131,13 +131,12 @@ def _channel(
 ) -> tuple[Signal, Signal, Signal]:
     """Where the rows of the row's channel begin, its place among them, and whether it is there: from channel 0 on, one
     a cycle while `searching`."""
-    low, high = lane_place(p), lane_place(p) + channel_bits(p)
-    places = [row[high : row.width]] + ([row[0:low]] if low else [])
-    place = m.named("row_of_channel", concat(*places).zext(row.width))
+    dealt = DealtRow.of(p, row)
+    place = m.named("row_of_channel", dealt.on_channel.zext(row.width))
     to_go, here = m.state("channels_to_go", channel_bits(p)), m.state("rows_here", rows.width)
     there = m.named("channel_there", ~to_go.any())
     in_beats = m.named("stride_beats", stride.zext(rows.width) << (6 - offset_bits(p.beat)))
-    to_go.next(mux(begins, row[low:high], to_go - 1), enable=begins | (searching & ~there))
+    to_go.next(mux(begins, dealt.channel, to_go - 1), enable=begins | (searching & ~there))
     here.next(mux(begins, rows, here + in_beats), enable=begins | (searching & ~there))
     return here, place, there
 
