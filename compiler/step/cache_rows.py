@@ -53,7 +53,7 @@ class Rows:
                 if self.rotated:
                     rotate(emitter, lane, width, a, to, maximum)
                 else:
-                    _track(emitter, lane, width, a, maximum)
+                    emitter.track(lane, width, a, maximum)
             for (lane, head), maximum in zip(some, maxima, strict=True):
                 emitter.vector(
                     Operation.QUANTIZE,
@@ -104,9 +104,3 @@ def rotate(emitter: Emitter, lane: int, count: int, a: At, to: At, maximum: At, 
 
 def _are_keys(op: QuantizedCacheUpdateOp) -> bool:
     return any(isinstance(use.owner, QuantizedAttentionOp) and use.owner.k == op.result for use in op.result.uses)
-
-
-def _track(emitter: Emitter, lane: int, count: int, a: At, maximum: At) -> None:
-    emitter.vector(
-        Operation.COPY, lane, count, target=Target.NONE, maximum=Maximum.MAGNITUDE, a=a, max_register=maximum
-    )

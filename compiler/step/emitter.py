@@ -98,6 +98,12 @@ class Emitter:
         fields = {"operation": operation, "lane": lane, "count": count, "target": target, "maximum": maximum}
         self.emit(Opcode.VECTOR, {**fields, **(values or {})}, {**buffers, **(others or {})})
 
+    def track(self, lane: int, count: int, a: At, maximum: At) -> None:
+        """The largest magnitude of what is there already, to a register."""
+        self.vector(
+            Operation.COPY, lane, count, target=Target.NONE, maximum=Maximum.MAGNITUDE, a=a, max_register=maximum
+        )
+
     def load(self, to: At, target: Target, address: int, count: int, *, stride: int = 0, lane: int = 0) -> None:
         """fp32 values from memory. stride: bytes from position to position; 0: the same for all."""
         fields = {"lane": lane, "target": target, "count": count, "address": address, "stride": stride}

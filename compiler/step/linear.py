@@ -112,12 +112,4 @@ def load_rows(emitter: Emitter, table: str, columns: int, *, maximum: bool) -> H
 def _track(emitter: Emitter, held: Held) -> None:
     """The largest magnitudes of what is held already, where they are wanted."""
     for lane in emitter.lanes if held.maximum else ():
-        emitter.vector(
-            Operation.COPY,
-            lane,
-            held.count,
-            target=Target.NONE,
-            maximum=Maximum.MAGNITUDE,
-            a=held.at(lane),
-            max_register=(held.maximum, lane),
-        )
+        emitter.track(lane, held.count, held.at(lane), (held.maximum, lane))

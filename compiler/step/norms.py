@@ -76,15 +76,7 @@ class _Row:
 def _largest(emitter: Emitter, row: _Row) -> At:
     """A register with the largest magnitude of the row."""
     register = (emitter.registers("max.row"), 0)
-    emitter.vector(
-        Operation.COPY,
-        row.lane,
-        row.count,
-        target=Target.NONE,
-        maximum=Maximum.MAGNITUDE,
-        a=row.x,
-        max_register=register,
-    )
+    emitter.track(row.lane, row.count, row.x, register)
     return register
 
 
