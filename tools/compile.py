@@ -13,6 +13,9 @@ from elastix.compiler.stages import Stages, peak_memory_bytes
 SHOWN = 5
 """Layers named on standard output; all stand in the report."""
 
+OF_WHOLE_STEPS = ("board", "processor", "no_weights", "vector_lanes", "attention_lanes", "attention_channels")
+"""Options that mean a processor for whole decode steps, where `--whole-step` is not given."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's options; defaults are those of `CompileOptions`."""
@@ -76,44 +79,45 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--whole-step",
         action="store_true",
-        help="a processor for whole decode steps: the host writes token ids, nothing else",
+        help="a processor for whole decode steps of a language model: the host writes token ids, nothing else; "
+        "any of the options below says so, too",
     )
     result.add_argument(
         "--no-weights",
         action="store_true",
-        help="with --whole-step: MODEL need hold no more than config.json; processor and program without weights.bin",
+        help="MODEL need hold no more than config.json; processor and program without weights.bin",
     )
     result.add_argument(
         "--vector-lanes",
         type=int,
         metavar="L",
-        help="with --whole-step: elements that the vector engine takes a cycle: 1, 2, 4, 8 or 16 (default 4)",
+        help="elements that the vector engine takes a cycle: 1, 2, 4, 8 or 16 (default 4)",
     )
     result.add_argument(
         "--attention-lanes",
         type=int,
         metavar="W",
-        help="with --whole-step: bytes of a cached row that attention takes a cycle: 1, 2, 4, ... (default: a beat, "
+        help="bytes of a cached row that attention takes a cycle: 1, 2, 4, ... (default: a beat, "
         "or a row if that is less)",
     )
     result.add_argument(
         "--attention-channels",
         type=int,
         metavar="E",
-        help="with --whole-step: channels that hold the caches, each with its own attention: 1, 2, 4, ... (default 1)",
+        help="channels that hold the caches, each with its own attention: 1, 2, 4, ... (default 1)",
     )
     processor = result.add_mutually_exclusive_group()
     processor.add_argument(
         "--board",
         metavar="NAME",
-        help="with --whole-step: choose beat, channels, those with caches, vector and attention lanes, FIFO, where no "
+        help="choose beat, channels, those with caches, vector and attention lanes, FIFO, where no "
         f"option does, for one of: {', '.join(BOARDS)} (default: as the options and their defaults say)",
     )
     processor.add_argument(
         "--processor",
         type=Path,
         metavar="FILE",
-        help="with --whole-step: weights and program for a processor that is there: its manifest.json, or a YAML file "
+        help="weights and program for a processor that is there: its manifest.json, or a YAML file "
         "with its parameters (default: a processor is made)",
     )
     result.add_argument(
@@ -145,7 +149,7 @@ def command(argv: list[str]) -> int:
         max_context=arguments.max_context,
         rotate=arguments.rotate,
         lanes=arguments.lanes,
-        whole_step=arguments.whole_step,
+        whole_step=arguments.whole_step or any(getattr(arguments, name) for name in OF_WHOLE_STEPS),
         weights=not arguments.no_weights,
         board=arguments.board or "",
         objective=arguments.objective,

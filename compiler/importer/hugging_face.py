@@ -2,13 +2,15 @@
 """Hugging Face causal language models, from a folder or a GGUF file, without loading a weight."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightRenaming, apply_renamings
 from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor
 from transformers.utils import logging
 
@@ -199,7 +201,7 @@ def _store(
     """Every name of the function among computed values or in the checkpoint, perhaps tied or without a prefix."""
     tied = _tied(model)
     prefix = model.base_model_prefix + "."
-    there = set(checkpoint.names())
+    there = {**_renamed(checkpoint.names(), model), **{name: name for name in checkpoint.names()}}
     places: dict[str, tuple[WeightStore, str]] = {}
     for name in names:
         owner = next((store for store in computed if name in store.names()), None)
@@ -208,9 +210,15 @@ def _store(
             continue
         same = [name, *tied.get(name, ())]
         spellings = [s for n in same for s in (n, n.removeprefix(prefix), prefix + n)]
-        places[name] = (checkpoint, next((s for s in spellings if s in there), name))
+        places[name] = (checkpoint, next((there[s] for s in spellings if s in there), name))
         checkpoint.shape(places[name][1])
     return NamedStore(places, where)
+
+
+def _renamed(names: Sequence[str], model: PreTrainedModel) -> dict[str, str]:
+    """Names in the checkpoint by the names that transformers gives them when it loads `model`."""
+    renamings = [each for each in get_model_conversion_mapping(model) if isinstance(each, WeightRenaming)]
+    return {apply_renamings(name, renamings): name for name in names}
 
 
 def _tied(model: PreTrainedModel) -> Mapping[str, list[str]]:

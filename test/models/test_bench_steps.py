@@ -47,7 +47,7 @@ def test_widths_and_plans_share_one_processor(model: Path, tmp_path: Path) -> No
 
 
 def test_a_compiled_folder_is_run_as_it_is(model: Path, tmp_path: Path) -> None:
-    folder = compiled(model, tmp_path / "out", "--whole-step", "--beat", 64, "--vector-lanes", 2, "--bits", 3)
+    folder = compiled(model, tmp_path / "out", "--beat", 64, "--vector-lanes", 2, "--bits", 3)
     (row,) = run(decode, "--folder", folder)["runs"]
     assert (row["beat"], row["vector_lanes"], row["cycles_by_bytes"]) == (64, 2, 1.0)
     assert row["weight_beats"] > row["cache_beats"] > 0

@@ -29,8 +29,8 @@ def shape(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_but_the_weights_is_what_the_model_gives(model: Path, shape: Path, tmp_path: Path) -> None:
-    options = ("--whole-step", "--beat", 64, "--max-context", 32)
-    whole = compiled(model, tmp_path / "whole", *options)
+    options = ("--beat", 64, "--max-context", 32)
+    whole = compiled(model, tmp_path / "whole", *options, "--whole-step")
     without = compiled(shape, tmp_path / "without", *options, "--no-weights")
     files = {path.relative_to(whole) for path in whole.rglob("*") if path.is_file()}
     there = {path.relative_to(without) for path in without.rglob("*") if path.is_file()}

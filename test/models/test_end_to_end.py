@@ -139,7 +139,8 @@ def test_an_interrupted_compile_leaves_nothing(tiny_model: Path, tmp_path: Path,
     assert [path.name.endswith(".partial") for path in tmp_path.iterdir()] == [True]
     worker.send_signal(kill)
     _, said = worker.communicate(timeout=60)
-    assert worker.returncode == 130
+    # A shell calls both 130: under `-m`, CPython itself ends by SIGINT where it came while a text was exec'd.
+    assert worker.returncode in (130, -signal.SIGINT)
     assert said.decode().splitlines()[-1] == "interrupted; no output was left behind"
     assert list(tmp_path.iterdir()) == []
 

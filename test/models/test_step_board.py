@@ -39,7 +39,7 @@ def words_of(options: dict[str, object]) -> list[str]:
 
 
 def said(capsys: Said, model: Path, tmp_path: Path, **options: object) -> str:
-    """The error of `elastix compile --whole-step --board`, which leaves nothing behind."""
+    """The error of `elastix compile --whole-step`, which leaves nothing behind."""
     out = tmp_path / "out"
     capsys.readouterr()
     assert main(["compile", str(model), "-o", str(out), "--whole-step", "--json", *words_of(options)]) == 1

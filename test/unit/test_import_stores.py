@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.importer.gguf_file import GgufFile
 from elastix.compiler.importer.gguf_store import GgufStore, gguf_names
+from elastix.compiler.importer.hugging_face import open_weights
 from elastix.compiler.importer.safetensors_store import SafetensorsStore, open_folder
 from elastix.compiler.importer.store import ArrayStore, NamedStore
 
+SMALL_NEOX: dict[str, Any] = dict(
+    vocab_size=48, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+)
 KINDS = ("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "BF16")
 
 
@@ -126,6 +131,15 @@ def test_sharded_safetensors(tmp_path: Path) -> None:
     (tmp_path / "two.safetensors").unlink()
     with pytest.raises(ElastixError, match=r"no file .*two.safetensors"):
         open_folder(tmp_path)
+
+
+def test_names_that_transformers_changes_when_it_loads(tmp_path: Path) -> None:
+    """GPT-NeoX has its head as `embed_out` in files, as `lm_head` in memory."""
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**SMALL_NEOX))
+    model.save_pretrained(tmp_path)
+    store = open_weights(tmp_path)
+    for name, parameter in model.named_parameters():
+        assert np.array_equal(store.read(name), parameter.detach().numpy()), name
 
 
 def test_truncated_safetensors(tmp_path: Path) -> None:
