@@ -5,6 +5,9 @@ from functools import cache
 from elastix.compiler.circuit import Memory, Module, mux
 from elastix.compiler.errors import ElastixError
 
+AHEAD = 8
+"""Words that wait behind the block RAM: more than are under way, so that one can leave every cycle."""
+
 
 @cache
 def fifo(depth: int, width: int) -> Module:
@@ -23,20 +26,29 @@ def fifo(depth: int, width: int) -> Module:
     memory = Memory(m, "words", depth, width)
     bits = memory.address_bits
     stored = m.state("stored", bits + 1, reset=0)
-    fetched, valid = m.state("fetched", 1, reset=0), m.state("valid_q", 1, reset=0)
     write_at, read_at = m.state("write_at", bits, reset=0), m.state("read_at", bits, reset=0)
+    # Words are fetched ahead into LUT RAM, as many as have a place: so `ready` reaches its few counters and none of
+    # the block RAM's addresses, which lie far apart.
+    ahead = Memory(m, "ahead", AHEAD, width, latency=0)
+    near = ahead.address_bits
+    promised, held = m.state("promised", near + 1, reset=0), m.state("held", near + 1, reset=0)
+    put_at, take_at = m.state("put_at", near, reset=0), m.state("take_at", near, reset=0)
+    come, valid = m.state("come", 1, reset=0), m.state("valid_q", 1, reset=0)
 
-    load = m.named("load", fetched & (~valid | ready))
-    fetch = m.named("fetch", stored.any() & (~fetched | load))
+    fetch = m.named("fetch", stored.any() & ~promised[-1])
+    taken = m.named("taken", valid & ready)
     write_at.next(mux(clear, 0, write_at + 1), enable=push | clear)
     read_at.next(mux(clear, 0, read_at + 1), enable=fetch | clear)
     stored.next(mux(clear, 0, stored + push.zext(bits + 1) - fetch.zext(bits + 1)))
-    fetched.next(~clear & (fetch | (fetched & ~load)))
-    valid.next(~clear & (load | (valid & ~ready)))
+    promised.next(mux(clear, 0, promised + fetch.zext(near + 1) - taken.zext(near + 1)))
+    come.next(fetch & ~clear)
+    held.next(mux(clear, 0, held + come.zext(near + 1) - taken.zext(near + 1)))
+    put_at.next(mux(clear, 0, put_at + 1), enable=come | clear)
+    take_at.next(mux(clear, 0, take_at + 1), enable=taken | clear)
+    valid.next(~clear & (come | (held > 1) | (valid & ~taken)))
 
     memory.write(write_at, push_data, push)
-    # The RAM's output register always reads; a word that waits there is read again from the address it came from.
-    word = memory.read(mux(fetch, read_at, m.register("fetched_from", read_at, enable=fetch, reset=0)))
+    ahead.write(put_at, memory.read(read_at), come)
     m.output("valid", valid)
-    m.output("data", m.register("data_q", word, enable=load))
+    m.output("data", ahead.read(take_at))
     return m

@@ -98,6 +98,29 @@ def test_constants_are_loaded(beat: int, lanes: int) -> None:
         assert written == {(int(target == Target.CONSTANT), to + i): bits for i, bits in enumerate(expected)}
 
 
+@pytest.mark.parametrize(("beat", "lanes"), [(64, 1), (256, 8)])
+def test_a_load_that_is_forgotten_takes_no_more(beat: int, lanes: int) -> None:
+    """Neither before the next begins: its beats may be there already."""
+    p, dut = parameters(beat, lanes), simulated(beat, lanes)
+    instruction = Instruction(Opcode.LOAD, {"target": Target.CONSTANT, "count": 64, "to": 0})
+    values = np.arange(64, dtype=np.float32)
+    beats = values.view(np.uint8).reshape(-1, beat // 8)
+    dut.set(clear=0, begin=1, instruction=int.from_bytes(instruction.encode(), "little"), channel=0, slice=0)
+    dut.step()
+    dut.set(begin=0, load_stream_valid=1, load_stream_data=0x3F, load_ready=0)
+    dut.step()
+    dut.set(clear=1)
+    dut.step()
+    dut.set(clear=0)
+    for _ in range(4):
+        dut.settle()
+        assert not dut.get("load_stream_ready") and not dut.get("load_valid")
+        dut.step()
+    dut.set(load_stream_valid=0)
+    written = run(dut, p, instruction, "load_stream", beats, Random(1), channel=0, slice=0)
+    assert written == {(1, i): bits for i, bits in enumerate(values.view(np.uint32).tolist())}
+
+
 @pytest.mark.parametrize(("beat", "lanes"), [(64, 1), (256, 4), (256, 16)])
 @pytest.mark.parametrize(
     "text",

@@ -20,7 +20,9 @@ def run_counters(p: StepParameters) -> Module:
     itself.
     """
     m = Module("run_counters", run_counters.__doc__, asdict(p))
-    start, clear, running, freeze = m.input("start"), m.input("clear"), m.input("running"), m.input("freeze")
+    # A run begins cycles after its start, so that what clears many registers may be a register itself.
+    start, clear = (m.register(f"{name}_q", m.input(name), reset=0) for name in ("start", "clear"))
+    running, freeze = m.input("running"), m.input("freeze")
     channels = ("beats", "stall_memory", "stall_output", "constant_beats")
     # An instruction of each unit may finish in a cycle, and END.
     widths: dict[str, int] = {name: p.channels for name in channels} | {"instructions": len(Unit) + 1}
