@@ -1,5 +1,6 @@
 """What all tests share: where the data lies, and how a test without it is skipped."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def data_path(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"no test data at {path}; set ELASTIX_DATA")
     return path
+
+
+def heed_interrupts() -> None:
+    """For a process before it begins: SIGINT is not ignored, as it is where a shell runs tests in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import data_path
+from conftest import data_path, heed_interrupts
 from models.compiled_models import Command, compiled
 
 from elastix.compiler.importer.torch_module import import_module
@@ -133,7 +133,7 @@ def test_a_changed_file_is_refused(tiny: Path, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_compile_leaves_nothing(tiny_model: Path, tmp_path: Path, kill: signal.Signals) -> None:
     command = [sys.executable, "-m", "elastix.tools.cli", "compile", str(tiny_model), "-o", str(tmp_path / "out")]
-    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heed_interrupts)
     while worker.poll() is None and not list(tmp_path.iterdir()):
         time.sleep(0.01)
     assert [path.name.endswith(".partial") for path in tmp_path.iterdir()] == [True]

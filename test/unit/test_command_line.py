@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import heed_interrupts
 
 from elastix.compiler.errors import ElastixError
 from elastix.compiler.output import new_folder
@@ -123,9 +124,8 @@ with new_folder(Path(sys.argv[1])) as folder:
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_compile_leaves_nothing(tmp_path: Path, kill: signal.Signals) -> None:
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    command = [sys.executable, "-c", WORKER, str(tmp_path / "out")]
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts)
     assert worker.stdout is not None
     worker.stdout.readline()
     worker.send_signal(kill)
