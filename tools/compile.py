@@ -80,11 +80,12 @@ def parser() -> argparse.ArgumentParser:
         "--whole-step",
         action="store_true",
         help="a processor for whole decode steps of a language model: the host writes token ids, nothing else; "
-        "any of the options below says so, too",
+        "meant by each of " + ", ".join(f"--{name.replace('_', '-')}" for name in OF_WHOLE_STEPS),
     )
     result.add_argument(
         "--no-weights",
         action="store_true",
+        default=None,
         help="MODEL need hold no more than config.json; processor and program without weights.bin",
     )
     result.add_argument(
@@ -149,7 +150,7 @@ def command(argv: list[str]) -> int:
         max_context=arguments.max_context,
         rotate=arguments.rotate,
         lanes=arguments.lanes,
-        whole_step=arguments.whole_step or any(getattr(arguments, name) for name in OF_WHOLE_STEPS),
+        whole_step=arguments.whole_step or any(getattr(arguments, name) is not None for name in OF_WHOLE_STEPS),
         weights=not arguments.no_weights,
         board=arguments.board or "",
         objective=arguments.objective,

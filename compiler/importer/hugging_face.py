@@ -201,7 +201,7 @@ def _store(
     """Every name of the function among computed values or in the checkpoint, perhaps tied or without a prefix."""
     tied = _tied(model)
     prefix = model.base_model_prefix + "."
-    there = {**_renamed(checkpoint.names(), model), **{name: name for name in checkpoint.names()}}
+    there = _known_as(checkpoint.names(), model)
     places: dict[str, tuple[WeightStore, str]] = {}
     for name in names:
         owner = next((store for store in computed if name in store.names()), None)
@@ -215,10 +215,10 @@ def _store(
     return NamedStore(places, where)
 
 
-def _renamed(names: Sequence[str], model: PreTrainedModel) -> dict[str, str]:
-    """Names in the checkpoint by the names that transformers gives them when it loads `model`."""
+def _known_as(names: Sequence[str], model: PreTrainedModel) -> dict[str, str]:
+    """Names in the checkpoint by themselves, and by those that transformers gives them when it loads `model`."""
     renamings = [each for each in get_model_conversion_mapping(model) if isinstance(each, WeightRenaming)]
-    return {apply_renamings(name, renamings): name for name in names}
+    return {apply_renamings(name, renamings): name for name in names} | {name: name for name in names}
 
 
 def _tied(model: PreTrainedModel) -> Mapping[str, list[str]]:

@@ -31,7 +31,7 @@ def fifo(depth: int, width: int) -> Module:
     # the block RAM's addresses, which lie far apart.
     ahead = Memory(m, "ahead", AHEAD, width, latency=0)
     near = ahead.address_bits
-    promised, held = m.state("promised", near + 1, reset=0), m.state("held", near + 1, reset=0)
+    promised = m.state("promised", near + 1, reset=0)  # words there or on their way
     put_at, take_at = m.state("put_at", near, reset=0), m.state("take_at", near, reset=0)
     come, valid = m.state("come", 1, reset=0), m.state("valid_q", 1, reset=0)
 
@@ -42,10 +42,9 @@ def fifo(depth: int, width: int) -> Module:
     stored.next(mux(clear, 0, stored + push.zext(bits + 1) - fetch.zext(bits + 1)))
     promised.next(mux(clear, 0, promised + fetch.zext(near + 1) - taken.zext(near + 1)))
     come.next(fetch & ~clear)
-    held.next(mux(clear, 0, held + come.zext(near + 1) - taken.zext(near + 1)))
     put_at.next(mux(clear, 0, put_at + 1), enable=come | clear)
     take_at.next(mux(clear, 0, take_at + 1), enable=taken | clear)
-    valid.next(~clear & (come | (held > 1) | (valid & ~taken)))
+    valid.next(~clear & (come | (promised > 1) | (valid & ~taken)))
 
     memory.write(write_at, push_data, push)
     ahead.write(put_at, memory.read(read_at), come)
