@@ -30,12 +30,8 @@ def attention_deal(p: StepParameters) -> Module:
         for name, value in zip(OUTPUTS, (position, before, before.any(), one, one), strict=True):
             m.output(f"{name}_0", value)
         return m
-    row, first, turns, lanes = (
-        DealtRow.of(p, position),
-        DealtRow.of(p, before),
-        row_bits(p) - lane_place(p),
-        lane_place(p),
-    )
+    row, first = DealtRow.of(p, position), DealtRow.of(p, before)
+    turns, lanes = row_bits(p) - lane_place(p), lane_place(p)
     for channel in range(p.attention_channels):
         late = m.named(f"channel_{channel}_ends_before", row.channel < channel)
         last = row.turn - late.zext(turns)
